@@ -1,0 +1,19 @@
+"""CMAE (contrastive masked autoencoders) as a plugin for OpenMMLab.
+
+Importing the package checks the libraries it stands on, and puts a loader in
+place that reads checkpoints without executing them. It imports neither mmseg
+nor mmdet; the registries of :mod:`cmae_mm.registry` import our modules when the
+first of them is asked for.
+"""
+
+from .dependencies import check_dependencies
+from .version import __version__
+
+check_dependencies()
+
+# After the check: this is the first line that needs torch and mmengine.
+from .engine.checkpoint import register_safe_loader  # noqa: E402
+
+register_safe_loader()
+
+__all__ = ['__version__']

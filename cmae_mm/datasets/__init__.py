@@ -1,0 +1,3 @@
+from .pixel_shift import PixelShift
+
+__all__ = ['PixelShift']

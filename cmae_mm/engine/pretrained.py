@@ -1,0 +1,93 @@
+from collections.abc import Iterable
+
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import CheckpointLoader, Runner
+from torch import nn
+
+from cmae_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class CheckPretrainedHook(Hook):
+    """Refuses a pre-trained checkpoint that does not fit the model.
+
+    MMEngine loads weights non-strictly: a file of another architecture, or a
+    wrong prefix, leaves the model at its random start with a line in the log at
+    most. This hook counts before training what will really be loaded.
+
+    Args:
+        min_share (float): Share of a module's parameters that the checkpoint named in
+            its ``init_cfg`` must hold in the right shape, in (0, 1]. The rest is
+            for what transfer adds, such as another final norm. Defaults to 0.9.
+
+    Raises:
+        RuntimeError: If less than that would be loaded, or a checkpoint given by
+            ``load_from`` or to ``mim test`` holds nothing for the model.
+    """
+
+    def __init__(self, min_share: float = 0.9) -> None:
+        if not 0 < min_share <= 1:
+            raise ValueError(f'min_share={min_share} must lie in (0, 1].')
+        self.min_share = min_share
+
+    @master_only
+    def before_run(self, runner: Runner) -> None:
+        """Check every ``init_cfg=dict(type='Pretrained', ...)`` of the model."""
+        for name, module in runner.model.named_modules():
+            init_cfg = getattr(module, 'init_cfg', None)
+            if isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained':
+                self._check(name or type(module).__name__, module, init_cfg, runner)
+
+    def _check(
+        self, name: str, module: nn.Module, init_cfg: dict, runner: Runner
+    ) -> None:
+        file, prefix = init_cfg['checkpoint'], init_cfg.get('prefix') or ''
+        if prefix and not prefix.endswith('.'):
+            prefix += '.'
+        checkpoint = CheckpointLoader.load_checkpoint(file, map_location='cpu')
+        weights = checkpoint.get('state_dict', checkpoint)
+        held = {
+            key[len(prefix) :]: tuple(value.shape)
+            for key, value in weights.items()
+            if key.startswith(prefix) and hasattr(value, 'shape')
+        }
+        wanted = {key: tuple(p.shape) for key, p in module.named_parameters()}
+        # The position embedding is resized while loading, so its name suffices.
+        fits = [
+            key
+            for key, shape in wanted.items()
+            if held.get(key) == shape or ('pos_embed' in key and key in held)
+        ]
+        share = len(fits) / max(len(wanted), 1)
+        if share < self.min_share:
+            raise RuntimeError(
+                f'{file} holds only {len(fits)} of the {len(wanted)} parameters of '
+                f'{name} (prefix={prefix!r}, {len(held)} tensors under it). '
+                f'Missing or of another shape, for example: '
+                f'{_examples(set(wanted) - set(fits))}. The file starts with: '
+                f'{_examples(weights)}. Is it of the same architecture and patch '
+                'size? A CMAE checkpoint wants prefix="backbone.".'
+            )
+        runner.logger.info(
+            f'{name} starts from {file}: {len(fits)} of {len(wanted)} parameters.'
+        )
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Refuse a checkpoint that has no key in common with the model."""
+        model = runner.model
+        model = model.module if is_model_wrapper(model) else model
+        weights = checkpoint.get('state_dict', checkpoint)
+        if not set(weights) & set(model.state_dict()):
+            raise RuntimeError(
+                f'The checkpoint has nothing for {type(model).__name__}. It holds '
+                f'{_examples(weights)}; the model wants '
+                f'{_examples(model.state_dict())}. Is it the checkpoint of another '
+                'config?'
+            )
+
+
+def _examples(names: Iterable[str], count: int = 3) -> str:
+    """The first few names, in one string."""
+    return ', '.join(sorted(map(str, names))[:count]) or 'nothing'

@@ -1,0 +1,6 @@
+from .cmae import CMAE
+from .cmae_vit import CMAEViT
+from .contrastive_head import ContrastiveHead
+from .feature_decoder import FeatureDecoder
+
+__all__ = ['CMAE', 'CMAEViT', 'ContrastiveHead', 'FeatureDecoder']

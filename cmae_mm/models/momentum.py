@@ -1,0 +1,43 @@
+"""The exponential moving average that the target branch is."""
+
+import torch
+from torch import nn
+
+
+@torch.no_grad()
+def copy_parameters(target: nn.Module, online: nn.Module) -> None:
+    """Set every parameter of ``target`` to its namesake in ``online``.
+
+    Args:
+        target (nn.Module): Its parameter names must be a subset of online's.
+        online (nn.Module): The network to copy from; may have more parameters
+            (the final LayerNorm in the released recipe).
+    """
+    for mine, theirs in _pairs(target, online):
+        mine.copy_(theirs)
+
+
+@torch.no_grad()
+def update_parameters(target: nn.Module, online: nn.Module, decay: float) -> None:
+    r"""Let ``target`` follow ``online``, in place.
+
+    .. math:: \theta_t \leftarrow \mu\,\theta_t + (1 - \mu)\,\theta_s
+
+    Parameters only: the running statistics of BatchNorm in the target come from
+    the target's own batches, as in the released recipe.
+
+    Args:
+        target (nn.Module): Its parameter names must be a subset of online's.
+        online (nn.Module): The network that is being optimised.
+        decay (float): mu, in [0, 1]. Paper, section 4: 0.996, constant.
+    """
+    mine, theirs = zip(*_pairs(target, online))
+    torch._foreach_lerp_(list(mine), list(theirs), 1 - decay)
+
+
+def _pairs(
+    target: nn.Module, online: nn.Module
+) -> list[tuple[nn.Parameter, nn.Parameter]]:
+    """Parameters of both networks, matched by name."""
+    named = dict(online.named_parameters())
+    return [(param, named[name]) for name, param in target.named_parameters()]

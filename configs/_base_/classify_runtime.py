@@ -1,0 +1,2 @@
+# Runtime of everything that runs in mmpretrain: pre-training and classification.
+_base_ = ['mmpretrain::_base_/default_runtime.py', './plugin.py']

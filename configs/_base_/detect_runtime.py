@@ -1,0 +1,2 @@
+# Runtime of everything that runs in mmdetection.
+_base_ = ['mmdet::_base_/default_runtime.py', './plugin.py']

@@ -1,0 +1,7 @@
+# What every config of this project needs: our types, and checkpoints that can be
+# read back (tensors and plain types only) and that fit the model.
+custom_imports = dict(imports=['cmae_mm'], allow_failed_imports=False)
+custom_hooks = [
+    dict(type='cmae_mm.PlainCheckpointHook'),
+    dict(type='cmae_mm.CheckPretrainedHook'),
+]
