@@ -132,6 +132,8 @@ interrupted() {
     complain 130 'interrupted. Running `make setup` again continues from here.'
 }
 trap interrupted INT TERM
+building= # where a wheel is being built
+trap '[ -z "$building" ] || rm -rf "$building"' EXIT
 
 # --- Which Python, which environment ------------------------------------------
 
@@ -139,7 +141,7 @@ trap interrupted INT TERM
 # for every version that any of its Pythons has, and fails when called).
 version_of() { "$1" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null || true; }
 fits() { case $1 in 3.10.* | 3.11.* | 3.12.*) true ;; *) false ;; esac }
-can_make_venv() { "$1" -c 'import ensurepip, venv' 2>/dev/null; }
+can_make_venv() { "$1" -c 'import ensurepip, venv; ensurepip.version()' 2>/dev/null; }
 
 [ -n "${TORCH:-}" ] || complain 2 "STACK=$STACK is not known." \
     'Try: make setup STACK=default (or classic, or onedl)'
@@ -179,15 +181,18 @@ elif [ -d "$VENV" ] && [ ! -d "$STATE" ] && [ ! -e "$VENV/pyvenv.cfg" ] &&
         'Needed: an environment, or a folder that does not exist yet.' \
         'Try: make setup VENV=<another folder>'
 elif [ -z "$PYTHON" ]; then
-    tried=
+    tried='' incomplete=''
     for candidate in python3.11 python3.10 python3.12 python3; do
         version=$(version_of "$candidate")
         [ -z "$version" ] || tried="$tried $candidate=$version"
-        if fits "$version" && { [ -z "$PYTHON" ] || ! can_make_venv "$PYTHON"; }; then
+        fits "$version" || continue
+        if can_make_venv "$candidate"; then
             PYTHON=$candidate
+            break
         fi
-        if [ -n "$PYTHON" ] && can_make_venv "$PYTHON"; then break; fi
+        : "${incomplete:=$candidate}" # the check below says what it lacks
     done
+    PYTHON=${PYTHON:-$incomplete}
     [ -n "$PYTHON" ] || complain 2 "no fitting Python found (came:${tried:- none})." \
         'Needed: Python 3.10, 3.11 or 3.12.' \
         'Try: install one (Debian: apt-get install python3.11-venv python3.11-dev),' \
@@ -263,20 +268,6 @@ unset PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX
 export PYTHONNOUSERSITE=1 PIP_USER=0 PIP_NO_INPUT=1
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_PROGRESS_BAR=off
 
-mkdir -p "$STATE" 2>/dev/null || complain 2 "$VENV cannot be written." \
-    'Try: make setup VENV=<a folder of yours>'
-if command -v flock >/dev/null; then # two at once would tread on each other
-    exec 9>"$STATE/lock"
-    if ! flock -n 9; then
-        say "another setup works on $NAME; waiting for it"
-        flock 9
-        if is_ready; then
-            say "$NAME is ready (STACK=$STACK, Python $version)"
-            exit 0
-        fi
-    fi
-fi
-
 # --- Checks before anything slow ----------------------------------------------
 
 # The ops of mmcv fit one Python and one torch only; pip's own cache would hand a
@@ -294,17 +285,26 @@ if [ ! -x "$VPY" ]; then
         "Try: apt-get install python${version%.*}-venv (Debian, Ubuntu), or another PYTHON=..."
 fi
 
+# In the environment, built for this torch, and willing to start?
+mmcv_works() {
+    [ "$(installed "${MMCV%%==*}")" = "${MMCV##*==}" ] &&
+        [ "$(cat "$STATE/mmcv" 2>/dev/null)" = "$KEY" ] && imports 'torch, mmcv, mmcv._ext'
+}
+# Tries an import, away from this folder so that nothing in it is in the way.
+imports() { (cd / && "$VPY" -W ignore -c "import $1") >"$STATE/import.log" 2>&1; }
+
 check_compiler() {
-    local cxx answer
-    for cxx in ${CXX:-c++ g++ clang++}; do
-        ! command -v "$cxx" >/dev/null || break
-        cxx=
+    local cxx answer candidate
+    cxx=${CXX:-}
+    for candidate in c++ g++ clang++; do
+        [ -n "$cxx" ] || ! command -v $candidate >/dev/null || cxx=$candidate
     done
-    [ -n "${cxx:-}" ] || complain 1 "no C++ compiler found (looked for: ${CXX:-c++, g++, clang++})." \
-        "mmcv $1 comes as source, and its ops are compiled once (about 15 minutes on two cores)." \
+    # Its first word, and no quotes below: CXX may be "ccache g++".
+    command -v "${cxx%% *}" >/dev/null || complain 1 "no C++ compiler found (looked for: ${CXX:-c++, g++, clang++})." \
+        "$MMCV comes as source, and its ops are compiled once (about 15 minutes on two cores)." \
         'Try: apt-get install g++ (Debian, Ubuntu), or CXX=<your compiler> make setup'
     answer=$(printf '#include <Python.h>\n#include <optional>\nstd::optional<int> x;\n' |
-        "$cxx" -std=c++17 -fsyntax-only -x c++ \
+        $cxx -std=c++17 -fsyntax-only -x c++ \
             -I"$("$RUNNER" -c 'import sysconfig; print(sysconfig.get_path("include"))')" - 2>&1) || {
         case $answer in
             *Python.h*) complain 1 "the C headers of Python $version are missing (Python.h)." \
@@ -315,10 +315,10 @@ check_compiler() {
         esac
     }
     # torch's build helper calls c++ unless told otherwise.
-    command -v c++ >/dev/null || export CXX=$cxx
+    [ "$cxx" = c++ ] || export CXX=$cxx
 }
-if [ ! -e "$MMCV_WHEEL" ]; then
-    check_compiler "${MMCV##*==}"
+if [ ! -e "$MMCV_WHEEL" ] && ! mmcv_works; then
+    check_compiler
     if [ "$FORCE_CUDA" = 1 ] && ! command -v nvcc >/dev/null && [ ! -x "${CUDA_HOME:-}/bin/nvcc" ]; then
         complain 1 'FORCE_CUDA=1 came, but there is no nvcc.' \
             'Try: CUDA_HOME=<the CUDA toolkit> make setup, or leave FORCE_CUDA away (CPU ops)'
@@ -344,9 +344,23 @@ fi
 
 # --- Installing -----------------------------------------------------------------
 
+mkdir -p "$STATE" 2>/dev/null || complain 2 "$VENV cannot be written." \
+    'Try: make setup VENV=<a folder of yours>'
+if command -v flock >/dev/null; then # two at once would tread on each other
+    exec 9>"$STATE/lock"
+    if ! flock -n 9; then
+        say "another setup works on $NAME; waiting for it"
+        flock 9
+        if is_ready; then
+            say "$NAME is ready (STACK=$STACK, Python $version)"
+            exit 0
+        fi
+    fi
+fi
+
 if ! "$VPY" -m pip --version >/dev/null 2>&1; then # none yet, or interrupted
-    step "environment $NAME with Python $version" "$STATE.log" '' "${PYTHON:-$RUNNER}" -m venv "$VENV"
-    mv "$STATE.log" "$STATE/venv.log"
+    step "environment $NAME with Python $version" "$STATE/venv.log" '' \
+        "${PYTHON:-$RUNNER}" -m venv "$VENV"
 fi
 printf '%s %s\n' "$STACK" "$VENV" >"$STATE/made_for"
 rm -f "$STATE/stamp"
@@ -359,8 +373,10 @@ check_network() {
     answer=$("$VPY" -m pip download -q --no-deps --no-cache-dir --retries 1 --timeout 10 \
         --dest "$dir" colorama 2>&1) || {
         rm -rf "$dir"
-        complain 1 "the package index cannot be reached, and $1 is not here yet." \
-            "pip says: $(printf '%s\n' "$answer" | grep -v '^WARNING: Location' | tail -n 1 | cut -c 1-200)" \
+        # pip's last line is about the package; the network's complaint stands above it.
+        answer=$(printf '%s\n' "$answer" | grep -v '^WARNING: Location' |
+            sed "s/.*connection broken by '//" | head -n 1 | cut -c 1-300)
+        complain 1 "the package index does not answer; wanted from it: $1." "pip says: $answer" \
             'Try: look at the network, at HTTPS_PROXY, or at `pip config list`; behind a firewall' \
             'set PIP_INDEX_URL to your mirror, or PIP_FIND_LINKS to a folder of wheels.'
     }
@@ -398,7 +414,7 @@ jobs_at_once() { # one per core, as long as each has 1.5 GB of memory
 }
 
 build_mmcv() {
-    local building cuda_env=()
+    local cuda_env=()
     check_network "the source of $MMCV"
     mkdir -p "$WHEELS"
     building=$(mktemp -d "$WHEELS/.building.XXXXXX")
@@ -413,15 +429,8 @@ build_mmcv() {
         --no-build-isolation --no-binary "${MMCV%%==*}" --wheel-dir "$building" "$MMCV"
     mv -f "$building"/*.whl "$MMCV_WHEEL"
     rmdir "$building"
+    building=
 }
-# In the environment, built for this torch, and willing to start?
-mmcv_works() {
-    [ "$(installed "${MMCV%%==*}")" = "${MMCV##*==}" ] &&
-        [ "$(cat "$STATE/mmcv" 2>/dev/null)" = "$KEY" ] && imports 'torch, mmcv, mmcv._ext'
-}
-# Tries an import, away from this folder so that nothing in it is in the way.
-imports() { (cd / && "$VPY" -W ignore -c "import $1") >"$STATE/import.log" 2>&1; }
-
 install_mmcv() {
     if [ -n "$(installed "${MMCV%%==*}")" ]; then # pip keeps a wheel of the same version
         "$VPY" -m pip uninstall -y "${MMCV%%==*}" >"$STATE/pip.log" 2>&1
@@ -441,7 +450,7 @@ ensure_opencv() {
     say 'taking opencv-python-headless, which needs no display libraries'
     check_network opencv-python-headless
     step "opencv-python-headless $version" "$STATE/pip.log" '' "$VPY" -m pip install \
-        --no-deps --force-reinstall "opencv-python-headless==$version"
+        --no-deps --force-reinstall "opencv-python-headless${version:+==$version}"
     imports cv2 || complain 1 "cv2 does not start: $(tail -n 1 "$STATE/import.log")"
 }
 
@@ -452,7 +461,7 @@ if ! mmcv_works; then
     if ! mmcv_works && [ -z "$built" ]; then
         say "the $MMCV kept in $WHEELS does not start here; building it anew"
         rm -f "$MMCV_WHEEL"
-        check_compiler "${MMCV##*==}"
+        check_compiler
         build_mmcv
         install_mmcv
     fi

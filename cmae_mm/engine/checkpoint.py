@@ -125,7 +125,7 @@ def load_checkpoint_file(filename: str, map_location: Any = None) -> dict:
             "[dict(type='cmae_mm.PlainCheckpointHook')]. What torch refused: "
             f'{str(error).splitlines()[0]}'
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # what a damaged file makes torch raise has no limit
         raise RuntimeError(
             f'{filename} ({path.stat().st_size} bytes) cannot be read as a '
             f'checkpoint; it may be cut off or of another kind. torch says: {error}'

@@ -38,7 +38,7 @@ def knn_accuracy(
     queries = F.normalize(queries.float(), dim=1)
     num_classes = int(bank_labels.max()) + 1
     right = 0
-    for chunk, truth in zip(queries.split(256), labels.split(256)):
+    for chunk, truth in zip(queries.split(256), labels.split(256), strict=True):
         similarity, nearest = (chunk @ bank.t()).topk(min(k, len(bank)), dim=1)
         votes = torch.zeros(len(chunk), num_classes, device=chunk.device)
         votes.scatter_add_(1, bank_labels[nearest], (similarity / temperature).exp())
@@ -144,5 +144,5 @@ class KNNTestLoop(TestLoop):
         found = collect_results(found, len(self.bank_dataloader.dataset), 'cpu')
         if found is None:
             return None
-        features, labels = zip(*found)
+        features, labels = zip(*found, strict=True)
         return torch.stack(features), torch.tensor(labels)

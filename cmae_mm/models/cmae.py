@@ -225,6 +225,6 @@ class CMAE(BaseSelfSupervisor):
             return super().forward(inputs, data_samples, mode)
         features = self.extract_feat(inputs)[-1][:, 1:].mean(dim=1)  # (B, D)
         data_samples = data_samples or [DataSample() for _ in features]
-        for sample, feature in zip(data_samples, features):
+        for sample, feature in zip(data_samples, features, strict=True):
             sample.set_field(feature, 'feature')
         return data_samples

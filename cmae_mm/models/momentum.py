@@ -31,7 +31,7 @@ def update_parameters(target: nn.Module, online: nn.Module, decay: float) -> Non
         online (nn.Module): The network that is being optimised.
         decay (float): mu, in [0, 1]. Paper, section 4: 0.996, constant.
     """
-    mine, theirs = zip(*_pairs(target, online))
+    mine, theirs = zip(*_pairs(target, online), strict=True)
     torch._foreach_lerp_(list(mine), list(theirs), 1 - decay)
 
 

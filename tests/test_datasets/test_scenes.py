@@ -1,7 +1,7 @@
-# Copyright (c) CMAE-MM contributors. Licensed under Apache-2.0.
 """Tests of the generated data set ``scenes``."""
 
 import json
+from colorsys import rgb_to_hsv
 
 import numpy as np
 import pytest
@@ -16,9 +16,10 @@ from cmae_mm.datasets.scenes import (
     generate_scenes,
     mask_to_polygons,
     measure_shortcuts,
+    textures,
 )
 
-TINY = {'num_train': 40, 'num_val': 8, 'size': 48, 'seed': 3}
+TINY = {'num_train': 30, 'num_val': 6, 'size': 48, 'seed': 3}
 
 
 @pytest.fixture(scope='module')
@@ -60,7 +61,7 @@ class TestDrawScene:
     def test_masks_are_disjoint_and_make_up_the_label_map(self):
         for seed in range(20):
             scene = draw_scene(np.random.default_rng(seed), 64)
-            assert 1 <= len(scene.instances) <= 5
+            assert 1 <= len(scene.instances) <= 4
             total = np.zeros((64, 64), int)
             for instance in scene.instances:
                 assert instance.mask.sum() >= 30
@@ -84,6 +85,29 @@ class TestDrawScene:
             gap = scene.image[inside].mean(0) - scene.image[~inside].mean(0)
             gaps.append(np.linalg.norm(gap))
         assert np.median(gaps) > 30
+
+    def test_objects_often_have_the_hue_of_their_class(self):
+        inside, outside = [], []
+        for class_id in range(1, len(CLASSES) + 1):
+            for seed in range(12):
+                rng = np.random.default_rng(seed)
+                scene = draw_scene(rng, 64, [class_id], SINGLE_LAYOUT)
+                shown = scene.label_map > 0
+                for pixels, near in ((shown, inside), (~shown, outside)):
+                    red, green, blue = np.median(scene.image[pixels], 0) / 255
+                    gap = rgb_to_hsv(red, green, blue)[0] - class_id / len(CLASSES)
+                    near.append(abs((gap + 0.5) % 1 - 0.5) < 0.12)
+        assert 0.55 < np.mean(inside) < 0.95
+        assert np.mean(outside) < 0.4
+
+    def test_objects_mostly_have_the_surface_of_their_class(self, monkeypatch):
+        monkeypatch.setattr(textures, 'draw_texture', lambda rng, *args: args[1:])
+        rng = np.random.default_rng(0)
+        for class_id in range(1, len(CLASSES) + 1):
+            drawn = [textures.object_texture(rng, 64, class_id) for _ in range(200)]
+            assert set(drawn) == {(), (class_id - 1,)}
+            assert 0.8 < np.mean([bool(family) for family in drawn]) < 0.98
+        assert textures.object_texture(rng, 64, 0) == ()
 
     def test_same_generator_same_scene(self):
         first, second = (draw_scene(np.random.default_rng(5), 48) for _ in range(2))
@@ -139,7 +163,7 @@ class TestFiles:
                         assert image.size == (48, 48)
                         assert image.mode == 'RGB'
 
-    @pytest.mark.parametrize(('split', 'count'), [('train', 40), ('val', 8)])
+    @pytest.mark.parametrize(('split', 'count'), [('train', 30), ('val', 6)])
     def test_scenes_come_with_label_maps(self, dataset, split, count):
         root, _ = dataset
         images = sorted((root / 'scenes' / 'images' / split).iterdir())
@@ -202,10 +226,10 @@ class TestFiles:
         assert meta['classes'] == list(CLASSES)
         assert len(meta['palette']) == len(PALETTE) == len(CLASSES) + 1
         assert meta['counts']['classification']['train'] == {
-            'images': 40,
+            'images': 30,
             'objects': dict.fromkeys(CLASSES, 5),
         }
-        assert meta['counts']['scenes']['val']['images'] == 8
+        assert meta['counts']['scenes']['val']['images'] == 6
 
 
 class TestReproducibility:
@@ -220,7 +244,7 @@ class TestReproducibility:
         )
         assert again == meta
         assert files_below(tmp_path / 'two') == files_below(root)
-        assert steps[-1] == (96, 96)
+        assert steps[-1] == (72, 72)
         assert steps == sorted(steps)
 
     def test_other_seed_other_data(self, dataset, tmp_path):
@@ -285,8 +309,8 @@ class TestExistingFolder:
     [
         ({'size': MIN_SIZE - 1}, 'size must be at least 32'),
         ({'size': 64.0}, 'size must be an integer'),
-        ({'num_train': len(CLASSES) - 1}, 'num_train must be at least 8'),
-        ({'num_val': 0}, 'num_val must be at least 8'),
+        ({'num_train': len(CLASSES) - 1}, 'num_train must be at least 6'),
+        ({'num_val': 0}, 'num_val must be at least 6'),
         ({'num_val': True}, 'num_val must be an integer'),
         ({'seed': -1}, 'seed must be at least 0'),
         ({'workers': 0}, 'workers must be at least 1'),

@@ -1,0 +1,110 @@
+"""Pictures of what a pre-trained model does."""
+
+import numpy as np
+import torch
+
+from .models import CMAE
+
+
+@torch.no_grad()
+def reconstruct(model: CMAE, views: list[torch.Tensor]) -> list[dict[str, np.ndarray]]:
+    """What the online branch sees and rebuilds, and what the target branch sees.
+
+    The pixel decoder predicts normalised patches (``norm_pix``); mean and
+    deviation of the true patch are put back, as is usual in such pictures, and
+    visible patches are shown as they are.
+
+    Args:
+        model (CMAE): In any mode; left in evaluation mode.
+        views (list[Tensor]): View and shifted view of each image, uint8 BGR
+            (B, 3, H, W) each, as the data loader gives them.
+
+    Returns:
+        list[dict[str, ndarray]]: For each image ``input``, ``masked``,
+        ``reconstruction`` and ``target view``, uint8 RGB (H, W, 3).
+    """
+    model.eval()
+    view, shifted = model.data_preprocessor(
+        dict(inputs=[v.clone() for v in views], data_samples=None)
+    )['inputs']
+    latent, mask, ids_restore = model.backbone(view)
+    patches = model.pixel_decoder(latent, ids_restore)  # (B, L, P)
+    truth = model.head.patchify(view)
+    if model.head.norm_pix:
+        deviation = (truth.var(dim=-1, keepdim=True) + 1e-6).sqrt()
+        patches = patches * deviation + truth.mean(dim=-1, keepdim=True)
+    masked = mask.unsqueeze(-1)
+    grey = torch.zeros_like(truth)
+    pictures = {
+        'input': view,
+        'masked': model.head.unpatchify(truth * (1 - masked) + grey * masked),
+        'reconstruction': model.head.unpatchify(
+            truth * (1 - masked) + patches * masked
+        ),
+        'target view': shifted,
+    }
+    preprocessor = model.data_preprocessor
+    as_images = {
+        name: _to_uint8(batch * preprocessor.std + preprocessor.mean)
+        for name, batch in pictures.items()
+    }
+    return [
+        {name: images[i] for name, images in as_images.items()}
+        for i in range(len(view))
+    ]
+
+
+def _to_uint8(batch: torch.Tensor) -> np.ndarray:
+    """(B, 3, H, W) in [0, 255] -> (B, H, W, 3) uint8."""
+    batch = batch.round().clamp(0, 255).byte()
+    return batch.permute(0, 2, 3, 1).cpu().numpy()
+
+
+def overlay_labels(
+    image: np.ndarray, labels: np.ndarray, palette: np.ndarray, opacity: float = 0.65
+) -> np.ndarray:
+    """Lay the colours of a label map over an image; label 0 stays clear.
+
+    Args:
+        image (ndarray): RGB, uint8 (H, W, 3).
+        labels (ndarray): Classes, integers (H, W).
+        palette (ndarray): RGB colour of each class, uint8 (classes, 3).
+        opacity (float): Of the colours, in [0, 1]. Defaults to 0.65.
+
+    Returns:
+        ndarray: RGB, uint8 (H, W, 3).
+    """
+    share = opacity * (labels > 0)[..., None]
+    mixed = image * (1 - share) + np.asarray(palette)[labels] * share
+    return mixed.round().astype(np.uint8)
+
+
+def outline_instances(
+    image: np.ndarray,
+    boxes: np.ndarray,
+    masks: np.ndarray,
+    classes: np.ndarray,
+    palette: np.ndarray,
+) -> np.ndarray:
+    """Draw masks and boxes of found or true objects into an image.
+
+    Args:
+        image (ndarray): RGB, uint8 (H, W, 3).
+        boxes (ndarray): (N, 4), x1, y1, x2, y2 in pixels.
+        masks (ndarray): bool (N, H, W).
+        classes (ndarray): Integers (N,), 0 being the first object class.
+        palette (ndarray): RGB colour of each object class, (classes, 3).
+
+    Returns:
+        ndarray: RGB, uint8 (H, W, 3).
+    """
+    drawn = image.copy()
+    for mask, kind in zip(masks, classes, strict=True):
+        drawn[mask] = 0.4 * drawn[mask] + 0.6 * np.asarray(palette[kind])
+    for box, kind in zip(boxes.round().astype(int), classes, strict=True):
+        left, top = box[:2].clip(0)
+        right = min(box[2], image.shape[1]) - 1
+        bottom = min(box[3], image.shape[0]) - 1
+        drawn[[top, bottom], left : right + 1] = palette[kind]
+        drawn[top : bottom + 1, [left, right]] = palette[kind]
+    return drawn

@@ -1,0 +1,82 @@
+"""What several tests share: a CMAE of toy size, and quiet, seeded runs."""
+
+import copy
+
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+
+DECODER = dict(
+    num_patches=16,
+    patch_size=4,
+    embed_dim=16,
+    decoder_embed_dim=8,
+    decoder_depth=1,
+    decoder_num_heads=2,
+)
+# LayerNorm inside, so that one image does not depend on the rest of its batch.
+MLP = dict(
+    type='NonLinearNeck',
+    hid_channels=12,
+    out_channels=6,
+    with_bias=True,
+    with_last_bn=False,
+    with_avg_pool=False,
+    norm_cfg=dict(type='LN'),
+)
+TINY_CMAE = dict(
+    type='cmae_mm.CMAE',
+    backbone=dict(
+        type='cmae_mm.CMAEViT',
+        arch=dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32),
+        img_size=16,
+        patch_size=4,
+        mask_ratio=0.5,
+        block_size=2,
+    ),
+    pixel_decoder=dict(type='MAEPretrainDecoder', **DECODER),
+    head=dict(
+        type='MAEPretrainHead',
+        norm_pix=True,
+        patch_size=4,
+        loss=dict(type='PixelReconstructionLoss', criterion='L2'),
+    ),
+    feature_decoder=dict(type='cmae_mm.FeatureDecoder', **DECODER),
+    projector=dict(in_channels=16, **MLP),
+    contrastive_head=dict(
+        type='cmae_mm.ContrastiveHead', predictor=dict(in_channels=6, **MLP)
+    ),
+)
+
+
+@pytest.fixture(autouse=True)
+def _seed_and_scope():
+    """Every test starts from the same seed, in mmpretrain's scope."""
+    torch.manual_seed(0)
+    init_default_scope('mmpretrain')
+
+
+@pytest.fixture
+def tiny_cfg():
+    """Config of a toy CMAE: 16 px, 4x4 patches, width 16; free to be changed."""
+    return copy.deepcopy(TINY_CMAE)
+
+
+@pytest.fixture
+def build():
+    """Build a model config and initialise its weights."""
+
+    def build_and_init(cfg):
+        from mmengine.registry import MODELS
+
+        model = MODELS.build(copy.deepcopy(cfg))
+        model.init_weights()
+        return model
+
+    return build_and_init
+
+
+@pytest.fixture
+def views():
+    """A view and a shifted view of three images, normalised."""
+    return [torch.randn(3, 3, 16, 16), torch.randn(3, 3, 16, 16)]

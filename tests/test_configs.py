@@ -1,0 +1,149 @@
+"""Every config parses, builds, and means what its header says."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+
+CONFIGS = Path(__file__).parents[1] / 'configs'
+FILES = sorted(f for f in CONFIGS.glob('*/*.py') if f.parent.name != '_base_')
+NAMES = [str(f.relative_to(CONFIGS)) for f in FILES]
+PRETRAIN = 'pretrain/{}_vit-base-p16_32xb128-amp-coslr-{}e_in1k.py'
+
+
+def load(name):
+    cfg = Config.fromfile(CONFIGS / name)
+    init_default_scope(cfg.default_scope)
+    return cfg
+
+
+def make_small(cfg):
+    """The same backbone at an eighth of the width."""
+    backbone = cfg.model.backbone
+    if isinstance(backbone.arch, str):
+        backbone.arch = dict(
+            embed_dims=96, num_layers=12, num_heads=12, feedforward_channels=192
+        )
+    backbone.init_cfg = None
+    return backbone
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_config_parses_and_builds(name):
+    """At full size, on the meta device: shapes without memory."""
+    cfg = load(name)
+    assert cfg.custom_imports == dict(imports=['cmae_mm'], allow_failed_imports=False)
+    hooks = [hook['type'] for hook in cfg.custom_hooks]
+    assert 'cmae_mm.PlainCheckpointHook' in hooks
+    assert 'cmae_mm.CheckPretrainedHook' in hooks
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    assert sum(p.numel() for p in model.parameters()) > 1e5
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_header_gives_command_cost_and_expectation(name):
+    header = (CONFIGS / name).read_text().split('_base_')[0]
+    for word in ('# Command:', '# Cost:', '# Expect:'):
+        assert word in header, f'{name} has no {word}'
+    assert any(
+        f'mim train {library}' in header
+        for library in ('mmpretrain', 'mmsegmentation', 'mmdet')
+    )
+    assert Path(name).name in header.replace('\\\n#     ', '')
+
+
+@pytest.mark.parametrize('name', [n for n in NAMES if n.split('/')[0] != 'pretrain'])
+def test_transfer_names_its_checkpoint_once(name):
+    cfg = load(name)
+    init_cfg = cfg.model.backbone.get('init_cfg')
+    if cfg.model.type == 'cmae_mm.CMAE':
+        pytest.skip('a pre-training config')
+    assert init_cfg.type == 'Pretrained'
+    assert init_cfg.prefix == 'backbone.'
+    assert init_cfg.checkpoint.endswith('.pth')
+    assert cfg.get('load_from') is None
+    assert cfg.model.get('pretrained') is None
+
+
+@pytest.mark.parametrize('epochs', [300, 800, 1600])
+def test_pretraining_follows_the_published_recipe(epochs):
+    """Section 7.1 of the notes on the method: rates, batch, warm-up, decay."""
+    cfg = load(PRETRAIN.format('cmae', epochs))
+    assert cfg.train_cfg.max_epochs == epochs
+    warmup, cosine = cfg.param_scheduler
+    assert (warmup.begin, warmup.end, warmup.start_factor) == (0, 40, 1e-4)
+    assert (cosine.begin, cosine.end) == (40, epochs)
+    assert cosine.get('T_max') is None and cosine.get('eta_min', 0) == 0
+    optimizer = cfg.optim_wrapper.optimizer
+    assert optimizer.lr == pytest.approx(2.4e-3)
+    assert (optimizer.betas, optimizer.weight_decay) == ((0.9, 0.95), 0.05)
+    assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
+    assert cfg.train_dataloader.batch_size * 32 == 4096
+    assert cfg.auto_scale_lr.base_batch_size == 4096
+    assert cfg.model.ema_decay == 0.996
+    assert cfg.model.contrastive_head.temperature == 0.07
+
+
+def views_of(cfg):
+    """Master size, and the shift ranges of online and target view."""
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    online, target = pipeline[3].transforms
+    return pipeline[1].scale, online[0].shift_range, target[0].shift_range
+
+
+def test_presets_differ_where_paper_and_released_code_do():
+    released = load(PRETRAIN.format('cmae', 300))
+    paper = load(PRETRAIN.format('cmae-paper', 300))
+    assert views_of(released) == (256, (0, 1), (0, 32))
+    assert views_of(paper) == (255, (0, 1), (0, 31))
+    assert released.model.backbone.mask_ratio == 0.65
+    assert released.model.backbone.block_size == 2
+    assert paper.model.backbone.mask_ratio == 0.75
+    assert paper.model.backbone.block_size == 1
+    assert released.model.contrastive_weight == pytest.approx(0.14)
+    assert paper.model.contrastive_weight == 1.0
+    assert not released.model.target_final_norm
+    assert paper.model.target_final_norm
+
+
+def test_mae_baseline_is_the_same_frame_without_the_second_view():
+    cfg = load(PRETRAIN.format('mae', 300))
+    steps = [step.type for step in cfg.train_dataloader.dataset.pipeline]
+    assert steps == [
+        'LoadImageFromFile',
+        'RandomResizedCrop',
+        'RandomFlip',
+        'PackInputs',
+    ]
+    assert cfg.train_dataloader.dataset.pipeline[1].scale == 224
+    assert cfg.model.contrastive_weight == 0
+
+
+def test_transfer_recipes():
+    finetune = load('finetune/vit-base-p16_8xb128-coslr-100e_in1k.py')
+    assert finetune.optim_wrapper.optimizer.lr == pytest.approx(2e-3)
+    assert finetune.optim_wrapper.paramwise_cfg.layer_decay_rate == 0.65
+    assert finetune.train_cfg.max_epochs == 100
+    segment = load('ade20k/vit-base-p16_upernet_8xb2-amp-160k_ade20k-512x512.py')
+    assert segment.train_cfg.max_iters == 160000
+    assert segment.optim_wrapper.type == 'AmpOptimWrapper'
+    assert segment.param_scheduler[1].end == 160000
+    detect = load('coco/mask-rcnn_vit-base-p16_fpn_32xb2-amp-lsj-100e_coco.py')
+    assert detect.optim_wrapper.optimizer.lr == pytest.approx(1e-4)
+    assert detect.optim_wrapper.optimizer.weight_decay == 0.1
+    # 25 epochs over a data set repeated 4 times are 100.
+    assert detect.train_dataloader.dataset.times * detect.train_cfg.max_epochs == 100
+    assert detect.param_scheduler[1].end == 25
+
+
+@pytest.mark.parametrize('name', [n for n in NAMES if 'upernet' in n or 'rcnn' in n])
+def test_backbone_takes_any_input_also_non_square(name):
+    """Positions are interpolated at run time."""
+    cfg = load(name)
+    backbone = MODELS.build(make_small(cfg))
+    patch = cfg.model.backbone.patch_size
+    maps = backbone(torch.randn(1, 3, 4 * patch, 7 * patch))
+    assert [tuple(m.shape[2:]) for m in maps] == [(4, 7)] * 4

@@ -1,0 +1,90 @@
+import logging
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.registry import MODELS
+
+from cmae_mm.engine import CheckPretrainedHook
+
+ARCH = dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32)
+
+
+@pytest.fixture
+def checkpoint(build, tiny_cfg, tmp_path):
+    """A CMAE checkpoint on disk."""
+    path = tmp_path / 'cmae.pth'
+    torch.save(dict(state_dict=build(tiny_cfg).state_dict()), path)
+    return str(path)
+
+
+def runner_for(checkpoint, prefix='backbone.', **vit):
+    """As much of a runner as the hook looks at."""
+    model = MODELS.build(
+        dict(
+            type='mmpretrain.ImageClassifier',
+            backbone=dict(
+                **{
+                    'type': 'VisionTransformer',
+                    'arch': ARCH,
+                    'img_size': 16,
+                    'patch_size': 4,
+                    'init_cfg': dict(
+                        type='Pretrained', checkpoint=checkpoint, prefix=prefix
+                    ),
+                    **vit,
+                }
+            ),
+        )
+    )
+    return SimpleNamespace(model=model, logger=logging.getLogger('test'))
+
+
+def test_a_fitting_checkpoint_is_reported(checkpoint, caplog):
+    caplog.set_level(logging.INFO)
+    runner = runner_for(checkpoint)
+    CheckPretrainedHook().before_run(runner)
+    assert '30 of 30 parameters' in caplog.text
+    runner.model.init_weights()
+    weights = torch.load(checkpoint, weights_only=True)['state_dict']
+    for name, param in runner.model.backbone.named_parameters():
+        assert torch.equal(param, weights[f'backbone.{name}'])
+
+
+def test_another_image_size_fits_too(checkpoint):
+    """Positions are resized while loading, also to a non-square grid."""
+    runner = runner_for(checkpoint, img_size=(32, 24))
+    CheckPretrainedHook().before_run(runner)
+    runner.model.init_weights()
+    assert runner.model.backbone.pos_embed.shape == (1, 1 + 8 * 6, 16)
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        dict(prefix='encoder.'),
+        dict(arch={**ARCH, 'embed_dims': 32}),
+        dict(patch_size=8, arch={**ARCH, 'num_layers': 8}),
+    ],
+)
+def test_a_misfit_is_an_error_not_a_random_start(checkpoint, change):
+    with pytest.raises(RuntimeError, match=r'holds only \d+ of the \d+ parameters'):
+        CheckPretrainedHook().before_run(runner_for(checkpoint, **change))
+
+
+def test_a_missing_file_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no checkpoint'):
+        CheckPretrainedHook().before_run(runner_for(str(tmp_path / 'none.pth')))
+
+
+def test_a_checkpoint_of_something_else_is_refused(checkpoint):
+    hook = CheckPretrainedHook()
+    runner = runner_for(checkpoint)
+    hook.after_load_checkpoint(runner, dict(state_dict=runner.model.state_dict()))
+    with pytest.raises(RuntimeError, match='nothing for ImageClassifier'):
+        hook.after_load_checkpoint(runner, dict(state_dict=dict(other=torch.ones(1))))
+
+
+def test_impossible_share_is_refused():
+    with pytest.raises(ValueError, match='min_share'):
+        CheckPretrainedHook(min_share=0)

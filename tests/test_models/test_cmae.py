@@ -1,0 +1,227 @@
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+
+def test_target_follows_the_equation(build, tiny_cfg, views):
+    """theta_t <- 0.9 theta_t + 0.1 theta_s, recomputed by hand for two steps."""
+    model = build({**tiny_cfg, 'ema_decay': 0.9})
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    expected = {n: p.clone() for n, p in model.target_backbone.named_parameters()}
+    for _ in range(2):
+        online = {n: p.clone() for n, p in model.backbone.named_parameters()}
+        losses = model.loss(views, [])
+        for name in expected:
+            expected[name] = 0.9 * expected[name] + 0.1 * online[name]
+        optimizer.zero_grad()
+        (losses['loss_reconstruction'] + losses['loss_contrastive']).backward()
+        optimizer.step()
+    for name, param in model.target_backbone.named_parameters():
+        torch.testing.assert_close(param, expected[name])
+    moved = model.backbone.layers[0].attn.qkv.weight
+    assert not torch.equal(model.target_backbone.layers[0].attn.qkv.weight, moved)
+
+
+def test_target_starts_as_a_copy(build, tiny_cfg):
+    model = build(tiny_cfg)
+    for target, online in (
+        (model.target_backbone, model.backbone),
+        (model.target_projector, model.projector),
+    ):
+        named = dict(online.named_parameters())
+        for name, param in target.named_parameters():
+            assert torch.equal(param, named[name]), name
+            assert param is not named[name]
+
+
+def test_gradients_reach_the_online_branch_only(build, tiny_cfg, views):
+    model = build(tiny_cfg)
+    losses = model.loss(views, [])
+    (losses['loss_reconstruction'] + losses['loss_contrastive']).backward()
+    for name, param in model.named_parameters():
+        has_gradient = param.grad is not None and bool(param.grad.abs().sum() > 0)
+        # Fixed sin-cos positions are no more trained than the target.
+        fixed = name.startswith('target_') or 'pos_embed' in name
+        assert has_gradient != fixed, name
+
+
+def test_weight_zero_is_exactly_mae(build, tiny_cfg, views):
+    """Losses and all gradients equal those of mmpretrain's MAE, bit for bit."""
+    tiny_cfg['backbone'].update(block_size=1)
+    cmae = build({**tiny_cfg, 'contrastive_weight': 0.0})
+    backbone = {**tiny_cfg['backbone'], 'type': 'MAEViT'}
+    backbone.pop('block_size')
+    mae = build(
+        dict(
+            type='MAE',
+            backbone=backbone,
+            neck=tiny_cfg['pixel_decoder'],
+            head=tiny_cfg['head'],
+        )
+    )
+    mae.load_state_dict(
+        {k.replace('pixel_decoder.', 'neck.'): v for k, v in cmae.state_dict().items()}
+    )
+    torch.manual_seed(1)
+    ours = cmae.loss(views, [])
+    torch.manual_seed(1)
+    theirs = mae.loss(views[0], [])
+    assert list(ours) == ['loss_reconstruction']
+    assert torch.equal(ours['loss_reconstruction'], theirs['loss'])
+    ours['loss_reconstruction'].backward()
+    theirs['loss'].backward()
+    named = dict(mae.named_parameters())
+    for name, param in cmae.named_parameters():
+        other = named[name.replace('pixel_decoder.', 'neck.')]
+        assert (param.grad is None) == (other.grad is None)
+        assert param.grad is None or torch.equal(param.grad, other.grad), name
+
+
+def test_weight_zero_takes_a_single_view(build, tiny_cfg, views):
+    model = build({**tiny_cfg, 'contrastive_weight': 0.0})
+    assert torch.isfinite(model.loss(views[0], [])['loss_reconstruction'])
+    assert not hasattr(model, 'target_backbone')
+
+
+def test_contrastive_loss_is_weighted_infonce_of_the_figure(build, tiny_cfg, views):
+    """The branch recomputed step by step from the model's parts."""
+    model = build({**tiny_cfg, 'contrastive_weight': 0.14})
+    torch.manual_seed(1)
+    loss = model.loss(views, [])['loss_contrastive']
+
+    torch.manual_seed(1)
+    latent, _, ids_restore = model.backbone(views[0])
+    tokens = super(type(model.feature_decoder), model.feature_decoder).forward(
+        latent, ids_restore
+    )
+    query = model.projector((tokens.mean(1),))[0]
+    query = model.contrastive_head.predictor((query,))[0]
+    key = model.target_backbone(views[1], mask=None)[0][:, 1:].mean(1)
+    key = model.target_projector((key,))[0]
+    total = 0.0
+    for i in range(3):
+        similarity = torch.stack(
+            [F.cosine_similarity(query[i], key[j], dim=0) for j in range(3)]
+        )
+        total -= torch.log_softmax(similarity / 0.07, dim=0)[i]
+    torch.testing.assert_close(loss, 0.14 * total / 3)
+
+
+def test_reconstruction_ignores_visible_patches(build, tiny_cfg, views):
+    """Changing visible pixels of the target image leaves the loss alone."""
+    model = build(tiny_cfg)
+    latent, mask, ids_restore = model.backbone(views[0])
+    pixels = model.pixel_decoder(latent, ids_restore)
+    before = model.head.loss(pixels, views[0], mask)
+    pixel_mask = mask.view(3, 1, 4, 1, 4, 1).expand(3, 3, 4, 4, 4, 4)
+    pixel_mask = pixel_mask.reshape(3, 3, 16, 16)
+    visible_changed = views[0] + 5 * (1 - pixel_mask) * torch.randn(3, 3, 16, 16)
+    assert torch.equal(model.head.loss(pixels, visible_changed, mask), before)
+    masked_changed = views[0] + 5 * pixel_mask * torch.randn(3, 3, 16, 16)
+    assert not torch.equal(model.head.loss(pixels, masked_changed, mask), before)
+
+
+def test_same_seed_same_losses(build, tiny_cfg, views):
+    model = build(tiny_cfg)
+    twin = copy.deepcopy(model)
+    torch.manual_seed(3)
+    first = model.loss(views, [])
+    torch.manual_seed(3)
+    second = twin.loss(views, [])
+    assert {k: v.item() for k, v in first.items()} == {
+        k: v.item() for k, v in second.items()
+    }
+
+
+@pytest.mark.parametrize('target_final_norm', [True, False])
+def test_backbone_loads_strictly_into_a_vision_transformer(
+    build, tiny_cfg, target_final_norm
+):
+    from mmpretrain.models import VisionTransformer
+
+    model = build({**tiny_cfg, 'target_final_norm': target_final_norm})
+    weights = {
+        key[len('backbone.') :]: value
+        for key, value in model.state_dict().items()
+        if key.startswith('backbone.')
+    }
+    cfg = tiny_cfg['backbone']
+    vit = VisionTransformer(arch=cfg['arch'], img_size=16, patch_size=4, out_type='raw')
+    vit.load_state_dict(weights, strict=True)
+    image = torch.randn(2, 3, 16, 16)
+    torch.testing.assert_close(vit(image)[0], model.extract_feat(image)[0])
+    assert target_final_norm == any(
+        key.startswith('target_backbone.ln1') for key in model.state_dict()
+    )
+
+
+def test_features_see_the_whole_image_and_are_not_random(build, tiny_cfg, views):
+    model = build(tiny_cfg).eval()
+    first, second = model(views[0])[0], model(views[0])[0]
+    assert torch.equal(first, second)
+    assert first.shape == (3, 17, 16)
+
+
+def test_predict_gives_a_feature_to_every_sample(build, tiny_cfg, views):
+    from mmpretrain.structures import DataSample
+
+    model = build(tiny_cfg).eval()
+    samples = [DataSample().set_gt_label(i) for i in range(3)]
+    predicted = model(views[0], samples, mode='predict')
+    expected = model(views[0])[0][:, 1:].mean(1)
+    for sample, feature, label in zip(predicted, expected, range(3), strict=True):
+        assert torch.equal(sample.feature, feature)
+        assert sample.gt_label.item() == label
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        ({'projector': None}, 'no projector'),
+        ({'contrastive_weight': -1.0}, 'below 0'),
+        ({'ema_decay': 1.5}, '0.996'),
+    ],
+)
+def test_bad_configs_explain_themselves(tiny_cfg, change, words):
+    from cmae_mm.registry import MODELS
+
+    with pytest.raises(ValueError, match=words):
+        MODELS.build({**tiny_cfg, **change})
+
+
+def test_one_view_explains_itself(build, tiny_cfg, views):
+    with pytest.raises(ValueError, match='two views'):
+        build(tiny_cfg).loss(views[0], [])
+    with pytest.raises(ValueError, match='3 views'):
+        build(tiny_cfg).loss([*views, views[0]], [])
+
+
+def test_published_parameter_counts():
+    """ViT-B/16 against the counts of the released code (millions)."""
+    from pathlib import Path
+
+    from mmengine.config import Config
+
+    from cmae_mm.registry import MODELS
+
+    configs = Path(__file__).parents[2] / 'configs'
+    cfg = Config.fromfile(configs / '_base_/presets/released.py')
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    counts = {
+        name: round(sum(p.numel() for p in part.parameters()) / 1e6, 2)
+        for name, part in model.named_children()
+    }
+    assert counts['backbone'] == 85.80
+    assert counts['target_backbone'] == 85.80
+    assert counts['pixel_decoder'] == 26.11
+    assert counts['feature_decoder'] == 7.19
+    assert counts['projector'] == counts['target_projector'] == 1.58
+    assert round(sum(p.numel() for p in model.contrastive_head.parameters()), -4) == (
+        790_000
+    )
+    # What the moving average covers: 148 tensors of the encoder, 5 of the projector
+    assert len(list(model.target_backbone.parameters())) == 150 - 2
+    assert len(list(model.target_projector.parameters())) == 5

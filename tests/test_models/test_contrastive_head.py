@@ -1,0 +1,72 @@
+import math
+
+import pytest
+import torch
+
+from cmae_mm.models import ContrastiveHead
+
+PREDICTOR = dict(
+    type='NonLinearNeck',
+    in_channels=6,
+    hid_channels=8,
+    out_channels=6,
+    with_last_bn=False,
+    with_avg_pool=False,
+    norm_cfg=dict(type='LN'),
+)
+
+
+def infonce_in_plain_python(prediction, key, temperature):
+    """A second opinion: loops and math, no torch reductions."""
+    total = 0.0
+    for i, query in enumerate(prediction.tolist()):
+        scores = []
+        for other in key.tolist():
+            dot = sum(a * b for a, b in zip(query, other, strict=True))
+            norms = math.hypot(*query) * math.hypot(*other)
+            scores.append(math.exp(dot / norms / temperature))
+        total -= math.log(scores[i] / sum(scores))
+    return total / len(prediction)
+
+
+def test_equals_infonce_by_hand():
+    head = ContrastiveHead(PREDICTOR, temperature=0.2).double()
+    query, key = torch.randn(5, 6).double(), torch.randn(5, 6).double()
+    loss, accuracy = head.loss(query, key)
+    prediction = head.predictor((query,))[0]
+    assert loss.item() == pytest.approx(
+        infonce_in_plain_python(prediction, key, 0.2), rel=1e-6
+    )
+    assert 0 <= accuracy.item() <= 1
+
+
+def test_chance_level_and_perfect_match():
+    head = ContrastiveHead(PREDICTOR)
+    head.predictor = torch.nn.Identity()
+    same = torch.ones(8, 6)
+    loss, _ = head.loss(same, same)
+    assert loss.item() == pytest.approx(math.log(8), rel=1e-5)
+    distinct = torch.eye(6)
+    loss, accuracy = head.loss(distinct, distinct)
+    assert loss.item() < 1e-4
+    assert accuracy.item() == 1
+
+
+def test_no_gradient_to_the_keys_even_if_they_could_take_one():
+    head = ContrastiveHead(PREDICTOR)
+    query = torch.randn(4, 6, requires_grad=True)
+    head.loss(query, torch.randn(4, 6))[0].backward()
+    assert query.grad.abs().sum() > 0
+
+
+def test_logits_stay_float32_under_autocast():
+    head = ContrastiveHead(PREDICTOR)
+    query, key = torch.randn(4, 6), torch.randn(4, 6)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        loss, _ = head.loss(query, key)
+    assert loss.dtype == torch.float32
+
+
+def test_bad_temperature_explains_itself():
+    with pytest.raises(ValueError, match='temperature=0'):
+        ContrastiveHead(PREDICTOR, temperature=0)
