@@ -11,9 +11,9 @@ import torch
 
 ROOT = Path(__file__).parents[1]
 SCENES = ROOT / 'configs/scenes'
-PRETRAIN = SCENES / 'cmae_vit-nano-p8_bs32-10e_scenes.py'
-LINEAR = SCENES / 'vit-nano-p8_linear-20e_scenes.py'
-UPERNET = SCENES / 'vit-nano-p8_upernet_bs8-700i_scenes-96x96.py'
+PRETRAIN = SCENES / 'cmae_vit-nano-p8_bs32-8e_scenes.py'
+LINEAR = SCENES / 'vit-nano-p8_linear-12e_scenes.py'
+UPERNET = SCENES / 'vit-nano-p8_upernet_bs8-600i_scenes-96x96.py'
 MASK_RCNN = SCENES / 'mask-rcnn_vit-nano-p8_fpn_bs8-2e_scenes.py'
 
 pytestmark = pytest.mark.slow

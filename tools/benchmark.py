@@ -18,7 +18,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 
 ROOT = Path(__file__).resolve().parents[1]
-DEFAULT = ROOT / 'configs/scenes/cmae_vit-nano-p8_bs32-10e_scenes.py'
+DEFAULT = ROOT / 'configs/scenes/cmae_vit-nano-p8_bs32-8e_scenes.py'
 
 
 def time_steps(cfg: Config, batch: int, steps: int) -> list[float]:

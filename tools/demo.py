@@ -19,9 +19,9 @@ sys.path.insert(0, str(ROOT / 'tools'))
 from demo_steps import Progress, Step, last_scalar, read_scalars  # noqa: E402
 
 CONFIGS = ROOT / 'configs/scenes'
-PRETRAIN = CONFIGS / 'cmae_vit-nano-p8_bs32-10e_scenes.py'
-LINEAR = CONFIGS / 'vit-nano-p8_linear-20e_scenes.py'
-UPERNET = CONFIGS / 'vit-nano-p8_upernet_bs8-700i_scenes-96x96.py'
+PRETRAIN = CONFIGS / 'cmae_vit-nano-p8_bs32-8e_scenes.py'
+LINEAR = CONFIGS / 'vit-nano-p8_linear-12e_scenes.py'
+UPERNET = CONFIGS / 'vit-nano-p8_upernet_bs8-600i_scenes-96x96.py'
 MASK_RCNN = CONFIGS / 'mask-rcnn_vit-nano-p8_fpn_bs8-2e_scenes.py'
 INIT = 'model.backbone.init_cfg'
 STARTS = {'random': 'random init', 'cmae': 'CMAE'}
@@ -37,8 +37,8 @@ MEASURES = [
 
 def plan(out: Path) -> list[Step]:
     """All runs of the demo, in order, with the seconds they take on 2 cores."""
-    pretrained, random = out / 'pretrain/epoch_10.pth', out / 'random.pth'
-    steps = [Step('pretrain', 'mmpretrain', 'train', PRETRAIN, out / 'pretrain', 250)]
+    pretrained, random = out / 'pretrain/epoch_8.pth', out / 'random.pth'
+    steps = [Step('pretrain', 'mmpretrain', 'train', PRETRAIN, out / 'pretrain', 190)]
     for start, checkpoint in (('random', random), ('cmae', pretrained)):
         init = (
             f'{INIT}=None' if start == 'random' else f'{INIT}.checkpoint={pretrained}'
@@ -64,9 +64,9 @@ def plan(out: Path) -> list[Step]:
                     options=[init],
                 )
                 for task, library, config, seconds in (
-                    ('linear', 'mmpretrain', LINEAR, 45),
-                    ('segment', 'mmsegmentation', UPERNET, 110),
-                    ('detect', 'mmdet', MASK_RCNN, 150),
+                    ('linear', 'mmpretrain', LINEAR, 50),
+                    ('segment', 'mmsegmentation', UPERNET, 100),
+                    ('detect', 'mmdet', MASK_RCNN, 170),
                 )
             ),
         ]
@@ -130,7 +130,7 @@ def write_report(
     out: Path, steps: list[Step], rows: list, seconds: float, fingerprint: str
 ) -> Path:
     """Numbers, curves, pictures and commands on one page."""
-    from demo_pictures import detections, reconstructions, segmentations
+    from demo_pictures import detections, reconstructions, save_sheet, segmentations
 
     from cmae_mm.report import Curve, Report, Table
 
@@ -153,7 +153,17 @@ def write_report(
             found = read_scalars(by_name[f'{task}-{start}'].work_dir)[key]
             lines[label] = (found['x'], found['y'])
         curves.append(Curve(title, lines))
-    tuned = {task: [by_name[f'{task}-{s}'] for s in STARTS] for task in MODELS_SHOWN}
+    names = list(STARTS.values())
+    tuned = {
+        task: [by_name[f'{task}-{start}'] for start in STARTS]
+        for task in ('segment', 'detect')
+    }
+    panels = [
+        reconstructions(PRETRAIN, out / 'pretrain/epoch_8.pth'),
+        segmentations(UPERNET, tuned['segment'], names),
+        detections(MASK_RCNN, tuned['detect'], names),
+    ]
+    save_sheet(panels, out / 'pictures.png')
     table = Table(['measure', *STARTS.values()], rows, best='max')
     return Report(
         title='CMAE on generated scenes',
@@ -165,11 +175,7 @@ def write_report(
         ),
         tables=[('What the pre-training gives', '', table)],
         curves=curves,
-        panels=[
-            reconstructions(PRETRAIN, out / 'pretrain/epoch_10.pth'),
-            segmentations(UPERNET, tuned['segment'], list(STARTS.values())),
-            detections(MASK_RCNN, tuned['detect'], list(STARTS.values())),
-        ],
+        panels=panels,
         facts={
             'everything': 'make demo',
             **{step.name: step.mim_command() for step in steps},
@@ -177,9 +183,6 @@ def write_report(
             **versions(),
         },
     ).write(out / 'report.html')
-
-
-MODELS_SHOWN = ('segment', 'detect')
 
 
 def versions() -> dict[str, str]:

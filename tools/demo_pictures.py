@@ -7,6 +7,7 @@ import torch
 from demo_steps import Step
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
+from PIL import Image
 
 from cmae_mm.datasets.scenes import PALETTE
 from cmae_mm.pictures import outline_instances, overlay_labels, reconstruct
@@ -121,3 +122,27 @@ def detections(config: Path, steps: list[Step], names: list[str]) -> Panel:
         ['image', 'truth', *names],
         rows,
     )
+
+
+def save_sheet(panels: list[Panel], path: Path, rows: int = 2, side: int = 144) -> None:
+    """Put the first rows of all panels into one picture, for the README.
+
+    Args:
+        panels (list[Panel]): All with the same number of columns.
+        path (Path): A PNG file.
+        rows (int): Rows taken of each panel. Defaults to 2.
+        side (int): Of each picture on the sheet, in pixels. Defaults to 144.
+    """
+    gap = 6
+    columns = len(panels[0].columns)
+    height = len(panels) * (rows * (side + gap) + 3 * gap) - 3 * gap
+    sheet = Image.new('RGB', (columns * (side + gap) - gap, height - gap), 'white')
+    top = 0
+    for panel in panels:
+        for row in panel.rows[:rows]:
+            for i, image in enumerate(row):
+                tile = Image.fromarray(image).resize((side, side), Image.NEAREST)
+                sheet.paste(tile, (i * (side + gap), top))
+            top += side + gap
+        top += 3 * gap
+    sheet.save(path, optimize=True)

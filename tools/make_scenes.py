@@ -1,4 +1,3 @@
-# Copyright (c) CMAE-MM contributors. Licensed under Apache-2.0.
 """Generate the ``scenes`` data set: small, labelled, licence-free pictures.
 
 .. code-block:: bash
@@ -9,8 +8,6 @@
 See :mod:`cmae_mm.datasets.scenes` for the layout of OUT. A finished data set
 of the same parameters is left as it is.
 """
-
-from __future__ import annotations
 
 import argparse
 import sys

@@ -22,7 +22,13 @@ model = dict(
             embed_dim=192,
             norm_cfg=dict(type='mmpretrain.LN2d'),
         ),
-        dict(type='FPN', in_channels=[192] * 4, out_channels=64, num_outs=4),
+        dict(
+            type='FPN',
+            in_channels=[192] * 4,
+            out_channels=64,
+            num_outs=4,
+            norm_cfg=dict(type='mmpretrain.LN2d'),
+        ),
     ],
     roi_head=dict(bbox_head=dict(num_classes=3), mask_head=dict(num_classes=3)),
 )

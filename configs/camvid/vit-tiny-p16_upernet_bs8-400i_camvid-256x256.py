@@ -5,7 +5,7 @@
 #          A random start: --cfg-options model.backbone.init_cfg=None
 # Cost:    about 4 minutes on 2 CPU cores.
 # Expect:  docs/results.md.
-_base_ = '../scenes/vit-nano-p8_upernet_bs8-700i_scenes-96x96.py'
+_base_ = '../scenes/vit-nano-p8_upernet_bs8-600i_scenes-96x96.py'
 model = dict(
     data_preprocessor=dict(size=(256, 256)),
     backbone=dict(

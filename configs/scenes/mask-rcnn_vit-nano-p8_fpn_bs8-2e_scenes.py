@@ -22,7 +22,7 @@ model = dict(
         patch_size=8,
         out_indices=[0, 1, 2, 3],
         init_cfg=dict(
-            checkpoint='work_dirs/cmae_vit-nano-p8_bs32-10e_scenes/epoch_10.pth'
+            checkpoint='work_dirs/cmae_vit-nano-p8_bs32-8e_scenes/epoch_8.pth'
         ),
     ),
     neck=[
@@ -32,7 +32,13 @@ model = dict(
             rescales=[2, 1, 0.5, 0.25],
             norm_cfg=dict(type='mmpretrain.LN2d'),
         ),
-        dict(type='FPN', in_channels=[128] * 4, out_channels=64, num_outs=4),
+        dict(
+            type='FPN',
+            in_channels=[128] * 4,
+            out_channels=64,
+            num_outs=4,
+            norm_cfg=dict(type='mmpretrain.LN2d'),
+        ),
     ],
     rpn_head=dict(
         in_channels=64,
@@ -118,7 +124,7 @@ val_evaluator = dict(
 test_evaluator = val_evaluator
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=3e-3, betas=(0.9, 0.999), weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.999), weight_decay=0.05),
     clip_grad=dict(max_norm=5.0),
     constructor='cmae_mm.LayerDecayOptimWrapperConstructor',
     paramwise_cfg=dict(layer_decay_rate=0.8, norm_decay_mult=0.0, bias_decay_mult=0.0),

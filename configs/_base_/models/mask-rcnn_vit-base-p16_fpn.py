@@ -1,5 +1,7 @@
 # Mask R-CNN on a plain ViT-B/16: the four maps become a pyramid by
-# Feature2Pyramid, which FPN then mixes. The ViTDet version is another recipe.
+# Feature2Pyramid, which FPN then mixes. LayerNorm follows each convolution of the
+# pyramid, as in ViTDet: the maps of a plain ViT come without norm, and a large
+# constant part in them makes training slow or unstable otherwise.
 _base_ = 'mmdet::_base_/models/mask-rcnn_r50_fpn.py'
 model = dict(
     backbone=dict(
@@ -24,6 +26,12 @@ model = dict(
             embed_dim=768,
             norm_cfg=dict(type='mmpretrain.LN2d'),
         ),
-        dict(type='FPN', in_channels=[768] * 4, out_channels=256, num_outs=5),
+        dict(
+            type='FPN',
+            in_channels=[768] * 4,
+            out_channels=256,
+            num_outs=5,
+            norm_cfg=dict(type='mmpretrain.LN2d'),
+        ),
     ],
 )

@@ -1,6 +1,6 @@
 # Linear probe of the ViT-nano/8 on the classification half of `scenes`.
 #
-# Command: mim train mmpretrain configs/scenes/vit-nano-p8_linear-20e_scenes.py
+# Command: mim train mmpretrain configs/scenes/vit-nano-p8_linear-12e_scenes.py
 #          A random start: --cfg-options model.backbone.init_cfg=None
 # Cost:    about 1 minute on 2 CPU cores.
 # Expect:  the table of `make demo`, docs/results.md.
@@ -22,7 +22,7 @@ model = dict(
         out_type='avg_featmap',
         init_cfg=dict(
             type='Pretrained',
-            checkpoint='work_dirs/cmae_vit-nano-p8_bs32-10e_scenes/epoch_10.pth',
+            checkpoint='work_dirs/cmae_vit-nano-p8_bs32-8e_scenes/epoch_8.pth',
             prefix='backbone.',
         ),
     ),
@@ -59,10 +59,10 @@ val_evaluator = dict(type='Accuracy', topk=(1,))
 test_evaluator = val_evaluator
 optim_wrapper = dict(optimizer=dict(type='AdamW', lr=1e-2, weight_decay=0.0))
 param_scheduler = dict(
-    type='CosineAnnealingLR', begin=0, end=20, by_epoch=True, convert_to_iter_based=True
+    type='CosineAnnealingLR', begin=0, end=12, by_epoch=True, convert_to_iter_based=True
 )
-train_cfg = dict(by_epoch=True, max_epochs=20, val_interval=20)
+train_cfg = dict(by_epoch=True, max_epochs=12, val_interval=12)
 val_cfg = dict()
 test_cfg = dict()
-default_hooks = dict(checkpoint=dict(interval=20), logger=dict(interval=5))
+default_hooks = dict(checkpoint=dict(interval=12), logger=dict(interval=5))
 randomness = dict(seed=0)

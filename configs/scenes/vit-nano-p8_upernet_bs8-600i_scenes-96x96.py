@@ -1,7 +1,7 @@
-# UperNet on the ViT-nano/8, label maps of `scenes`, 700 iterations.
+# UperNet on the ViT-nano/8, label maps of `scenes`, 600 iterations.
 #
 # Command: mim train mmsegmentation \
-#     configs/scenes/vit-nano-p8_upernet_bs8-700i_scenes-96x96.py
+#     configs/scenes/vit-nano-p8_upernet_bs8-600i_scenes-96x96.py
 #          A random start: --cfg-options model.backbone.init_cfg=None
 # Cost:    about 2 minutes on 2 CPU cores.
 # Expect:  the table of `make demo`, docs/results.md.
@@ -21,7 +21,7 @@ model = dict(
         patch_size=8,
         out_indices=[0, 1, 2, 3],
         init_cfg=dict(
-            checkpoint='work_dirs/cmae_vit-nano-p8_bs32-10e_scenes/epoch_10.pth'
+            checkpoint='work_dirs/cmae_vit-nano-p8_bs32-8e_scenes/epoch_8.pth'
         ),
     ),
     # From stride 8 to 4, 8, 16 and 32.
@@ -83,16 +83,16 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-3, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=700),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=600),
 ]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=700, val_interval=700)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=600, val_interval=600)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=25, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=700),
+    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=600),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
 )
