@@ -147,3 +147,34 @@ def test_backbone_takes_any_input_also_non_square(name):
     patch = cfg.model.backbone.patch_size
     maps = backbone(torch.randn(1, 3, 4 * patch, 7 * patch))
     assert [tuple(m.shape[2:]) for m in maps] == [(4, 7)] * 4
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'scenes/vit-nano-p8_linear-12e_scenes.py',
+        'scenes/vit-nano-p8_upernet_bs8-600i_scenes-96x96.py',
+        'scenes/mask-rcnn_vit-nano-p8_fpn_bs8-2e_scenes.py',
+    ],
+)
+def test_pretrained_backbone_loads_completely_in_all_three_libraries(name):
+    """Nothing missing; left over at most the final norm that transfer drops."""
+    cmae = MODELS.build(load('scenes/cmae_vit-nano-p8_bs32-8e_scenes.py').model)
+    weights = {
+        key.removeprefix('backbone.'): value
+        for key, value in cmae.state_dict().items()
+        if key.startswith('backbone.')
+    }
+    cfg = load(name)
+    cfg.model.backbone.init_cfg = None
+    backbone = MODELS.build(cfg.model).backbone
+    with_norm = hasattr(backbone, 'ln1')
+    outcome = backbone.load_state_dict(weights, strict=False)
+    # The linear probe adds a norm behind its pooling.
+    assert [key for key in outcome.missing_keys if 'ln2' not in key] == []
+    assert set(outcome.unexpected_keys) == (
+        set() if with_norm else {'ln1.weight', 'ln1.bias'}
+    )
+    for key, value in weights.items():
+        if key != 'pos_embed' and not key.startswith('ln1'):
+            assert torch.equal(backbone.state_dict()[key], value), key

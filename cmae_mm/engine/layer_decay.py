@@ -40,8 +40,14 @@ class LayerDecayOptimWrapperConstructor(LearningRateDecayOptimWrapperConstructor
         Raises:
             NotImplementedError: If neither the model nor its backbone knows the
                 depth of its layers.
+            ValueError: If the optimiser has no ``weight_decay``.
         """
         is_root = prefix == ''
+        if self.base_wd is None:
+            raise ValueError(
+                'The optimizer config has no weight_decay, which layer decay sets '
+                'for each group. Give it, 0.0 for none.'
+            )
         if is_root and not hasattr(module, 'get_layer_depth'):
             backbone = getattr(module, 'backbone', None)
             if not hasattr(backbone, 'get_layer_depth'):

@@ -3,6 +3,7 @@ from collections.abc import Iterable
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper
 from mmengine.runner import CheckpointLoader, Runner
 from torch import nn
 
@@ -34,7 +35,13 @@ class CheckPretrainedHook(Hook):
 
     @master_only
     def before_run(self, runner: Runner) -> None:
-        """Check every ``init_cfg=dict(type='Pretrained', ...)`` of the model."""
+        """Check every ``init_cfg=dict(type='Pretrained', ...)`` of the model.
+
+        A test loads its own checkpoint and never looks at ``init_cfg``; there the
+        optimiser is still a config.
+        """
+        if not isinstance(runner.optim_wrapper, OptimWrapper):
+            return
         for name, module in runner.model.named_modules():
             init_cfg = getattr(module, 'init_cfg', None)
             if isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained':

@@ -130,13 +130,17 @@ def test_one_step_equals_one_group_per_parameter(build, tiny_cfg, views):
     ours = build(tiny_cfg)
     theirs = copy.deepcopy(ours)
     stock = LearningRateDecayOptimWrapperConstructor(
-        dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1.0)),
+        dict(
+            type='OptimWrapper', optimizer=dict(type='AdamW', lr=1.0, weight_decay=0.1)
+        ),
         dict(layer_decay_rate=0.5),
     )
     from cmae_mm.engine import LayerDecayOptimWrapperConstructor
 
     merged = LayerDecayOptimWrapperConstructor(
-        dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1.0)),
+        dict(
+            type='OptimWrapper', optimizer=dict(type='AdamW', lr=1.0, weight_decay=0.1)
+        ),
         dict(layer_decay_rate=0.5),
     )
     for model, constructor in ((ours, merged), (theirs, stock)):
@@ -146,6 +150,17 @@ def test_one_step_equals_one_group_per_parameter(build, tiny_cfg, views):
         wrapper.update_params(losses['loss_reconstruction'])
     for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert torch.equal(mine, other)
+
+
+def test_a_missing_weight_decay_explains_itself(build, tiny_cfg):
+    from cmae_mm.engine import LayerDecayOptimWrapperConstructor
+
+    constructor = LayerDecayOptimWrapperConstructor(
+        dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1.0)),
+        dict(layer_decay_rate=0.5),
+    )
+    with pytest.raises(ValueError, match='no weight_decay'):
+        constructor(build(tiny_cfg))
 
 
 def test_a_backbone_without_depth_explains_itself():

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.optim import OptimWrapper
 from mmengine.registry import MODELS
 
 from cmae_mm.engine import CheckPretrainedHook
@@ -37,7 +38,12 @@ def runner_for(checkpoint, prefix='backbone.', **vit):
             ),
         )
     )
-    return SimpleNamespace(model=model, logger=logging.getLogger('test'))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    return SimpleNamespace(
+        model=model,
+        logger=logging.getLogger('test'),
+        optim_wrapper=OptimWrapper(optimizer),
+    )
 
 
 def test_a_fitting_checkpoint_is_reported(checkpoint, caplog):
@@ -70,6 +76,12 @@ def test_another_image_size_fits_too(checkpoint):
 def test_a_misfit_is_an_error_not_a_random_start(checkpoint, change):
     with pytest.raises(RuntimeError, match=r'holds only \d+ of the \d+ parameters'):
         CheckPretrainedHook().before_run(runner_for(checkpoint, **change))
+
+
+def test_a_test_does_not_ask_for_the_pretrained_file(tmp_path):
+    runner = runner_for(str(tmp_path / 'none.pth'))
+    runner.optim_wrapper = dict(type='OptimWrapper')
+    CheckPretrainedHook().before_run(runner)
 
 
 def test_a_missing_file_is_an_error(tmp_path):
