@@ -12,7 +12,7 @@ from .version import __version__
 check_dependencies()
 
 # After the check: this is the first line that needs torch and mmengine.
-from .engine.checkpoint import register_safe_loader  # noqa: E402
+from .safe_loading import register_safe_loader  # noqa: E402
 
 register_safe_loader()
 

@@ -45,7 +45,9 @@ def reconstructions(config: Path, checkpoint: Path) -> Panel:
         'What CMAE sees and rebuilds',
         'The online branch sees the visible patches of a view it has never been '
         'trained on, and rebuilds the rest; the target branch sees the whole view, '
-        'shifted by up to 8 pixels and recoloured.',
+        'shifted by up to 8 pixels and recoloured. The loss is on normalised patches, '
+        'so brightness and contrast of each masked patch are the true ones, and only '
+        'its pattern is a prediction.',
         ['input', 'visible patches', 'reconstruction', 'target view'],
         rows,
     )

@@ -3,11 +3,9 @@
 MMEngine 0.10.7 stores ``HistoryBuffer`` objects in its checkpoints. torch from
 2.6 on refuses to unpickle them, so that neither ``mim test`` nor ``resume`` can
 read the files of the same run. Here a hook turns everything into tensors and
-plain types before a file is written, and a loader reads local files with
-``weights_only=True``, whatever the torch version.
+plain types before a file is written; :mod:`cmae_mm.safe_loading` reads it.
 """
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import numpy as np
 import torch
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
-from mmengine.runner import CheckpointLoader, Runner
+from mmengine.runner import Runner
 
 from cmae_mm.registry import HOOKS
 
@@ -91,49 +89,4 @@ def to_plain(value: Any, where: str = 'checkpoint') -> Any:
         f'{where} of the checkpoint is a {type(value).__module__}.'
         f'{type(value).__qualname__}, which could not be read back safely. '
         'Store tensors, numbers, strings, lists and dicts instead.'
-    )
-
-
-def load_checkpoint_file(filename: str, map_location: Any = None) -> dict:
-    """Read a checkpoint without executing anything in it.
-
-    Args:
-        filename (str): A local file.
-        map_location: See :func:`torch.load`.
-
-    Returns:
-        dict: The checkpoint.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        RuntimeError: If the file holds more than tensors and plain types, or is
-            no checkpoint at all.
-    """
-    path = Path(filename).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(
-            f'There is no checkpoint {filename} (looked in {Path.cwd()}). Train '
-            'first, or name an existing file.'
-        )
-    try:
-        return torch.load(path, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise RuntimeError(
-            f'{filename} was not loaded: it holds more than tensors and plain types, '
-            'and reading the rest would run code from the file. If an OpenMMLab '
-            'config of yours wrote it, add to that config: custom_hooks = '
-            "[dict(type='cmae_mm.PlainCheckpointHook')]. What torch refused: "
-            f'{str(error).splitlines()[0]}'
-        ) from error
-    except Exception as error:  # what a damaged file makes torch raise has no limit
-        raise RuntimeError(
-            f'{filename} ({path.stat().st_size} bytes) cannot be read as a '
-            f'checkpoint; it may be cut off or of another kind. torch says: {error}'
-        ) from error
-
-
-def register_safe_loader() -> None:
-    """Let MMEngine read local checkpoints through :func:`load_checkpoint_file`."""
-    CheckpointLoader.register_scheme(
-        prefixes='', loader=load_checkpoint_file, force=True
     )

@@ -1,0 +1,51 @@
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+
+from cmae_mm.safe_loading import load_checkpoint_file
+
+
+class Bomb:
+    """Leaves a file behind when a pickle of it is loaded."""
+
+    def __init__(self, place):
+        self.place = place
+
+    def __reduce__(self):
+        return Path.touch, (self.place,)
+
+
+def test_code_in_a_file_is_not_run(tmp_path):
+    marker = tmp_path / 'it-ran'
+    torch.save(dict(state_dict=Bomb(marker)), tmp_path / 'bad.pth')
+    with pytest.raises(RuntimeError, match='would run code'):
+        CheckpointLoader.load_checkpoint(str(tmp_path / 'bad.pth'))
+    assert not marker.exists()
+    with open(tmp_path / 'bad.pth', 'wb') as file:
+        pickle.dump(Bomb(marker), file)
+    with pytest.raises(RuntimeError):
+        CheckpointLoader.load_checkpoint(str(tmp_path / 'bad.pth'))
+    assert not marker.exists()
+
+
+def test_a_stock_file_says_how_to_write_a_better_one(tmp_path):
+    torch.save(dict(log=HistoryBuffer([1.0], [1])), tmp_path / 'stock.pth')
+    with pytest.raises(RuntimeError, match='cmae_mm.PlainCheckpointHook'):
+        load_checkpoint_file(str(tmp_path / 'stock.pth'))
+
+
+def test_missing_and_broken_files_explain_themselves(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no checkpoint'):
+        load_checkpoint_file(str(tmp_path / 'nothing.pth'))
+    torch.save(dict(a=torch.ones(1000)), tmp_path / 'whole.pth')
+    whole = (tmp_path / 'whole.pth').read_bytes()
+    (tmp_path / 'cut.pth').write_bytes(whole[:1000])
+    (tmp_path / 'empty.pth').write_bytes(b'')
+    (tmp_path / 'text.pth').write_text('hello')
+    for name in ('cut.pth', 'empty.pth', 'text.pth'):
+        with pytest.raises(RuntimeError, match=name):
+            load_checkpoint_file(str(tmp_path / name))
