@@ -11,6 +11,7 @@ libraries' own runners and metrics. Prints one table, writes one report.
 import argparse
 import sys
 import time
+import warnings
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -85,8 +86,11 @@ def save_random_start(path: Path) -> None:
     """Save an untrained CMAE, for the k-NN figure of a random start."""
     import torch
     from mmengine.config import Config
+    from mmengine.logging import MMLogger
     from mmengine.registry import MODELS, init_default_scope
 
+    # Every weight's initialisation would be told otherwise.
+    MMLogger.get_instance('demo', log_level='WARNING')
     cfg = Config.fromfile(PRETRAIN)
     init_default_scope(cfg.default_scope)
     torch.manual_seed(cfg.randomness.seed)
@@ -214,6 +218,8 @@ def main() -> None:
     parser.add_argument('--out', type=Path, default=Path('work_dirs/demo'))
     out = parser.parse_args().out
 
+    # The libraries' own deprecations are nothing to act on here.
+    warnings.filterwarnings('ignore', module='mm.*')
     started = time.time()
     fingerprint = make_data()
     save_random_start(out / 'random.pth')
