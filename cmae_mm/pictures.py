@@ -34,10 +34,10 @@ def reconstruct(model: CMAE, views: list[torch.Tensor]) -> list[dict[str, np.nda
         deviation = (truth.var(dim=-1, keepdim=True) + 1e-6).sqrt()
         patches = patches * deviation + truth.mean(dim=-1, keepdim=True)
     masked = mask.unsqueeze(-1)
-    grey = torch.zeros_like(truth)
     pictures = {
         'input': view,
-        'masked': model.head.unpatchify(truth * (1 - masked) + grey * masked),
+        # Zero is the mean colour of the data set.
+        'masked': model.head.unpatchify(truth * (1 - masked)),
         'reconstruction': model.head.unpatchify(
             truth * (1 - masked) + patches * masked
         ),

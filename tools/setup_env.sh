@@ -11,9 +11,9 @@
 # MAX_JOBS    compilers at once for the ops of mmcv; default: one per core
 # FORCE_CUDA  1 builds the CUDA ops of mmcv, too (needs nvcc); default: CPU ops
 #
-# The first run takes about 20 minutes on two cores, most of it for the ops of
-# mmcv; the wheel built is kept, so a second environment takes about 5. Running it
-# again is cheap, and an interrupted run is continued.
+# Most of the first run goes into the ops of mmcv (11 minutes on two cores); the
+# wheel built is kept for the next environment. Running it again is cheap, and an
+# interrupted run is continued.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

@@ -53,8 +53,8 @@ def to_plain(value: Any, where: str = 'checkpoint') -> Any:
         where (str): Its place in the checkpoint, for the error.
 
     Returns:
-        The same content; NumPy scalars as Python ones, arrays as lists, history
-        buffers as dicts of tensors. Dicts keep their class if torch knows it.
+        The same content; NumPy scalars as Python ones, arrays and sets as lists,
+        history buffers as dicts of tensors. Dicts are changed in place.
 
     Raises:
         TypeError: If something else is found, for instance an object of a class

@@ -47,7 +47,7 @@ class ContrastiveHead(BaseModule):
         Args:
             query (Tensor): Projections of the online branch, (B, C).
             key (Tensor): Projections of the target branch for the same images in
-                the same order, (B, C), without gradient.
+                the same order, (B, C); gets no gradient.
 
         Returns:
             tuple[Tensor, Tensor]: InfoNCE averaged over this rank's batch, and
@@ -59,7 +59,7 @@ class ContrastiveHead(BaseModule):
         # keep them out of half precision.
         with torch.autocast(query.device.type, enabled=False):
             prediction = F.normalize(prediction.float(), dim=1)
-            key = F.normalize(key.float(), dim=1)
+            key = F.normalize(key.detach().float(), dim=1)
             keys = torch.cat(all_gather(key))  # (G, C), G: global batch
             logits = prediction @ keys.t() / self.temperature  # (B, G)
             labels = torch.arange(len(logits), device=logits.device)

@@ -2,7 +2,7 @@
 #
 # Data:    data/camvid/images/{train,val}/*.jpg
 # Command: mim train mmpretrain configs/camvid/cmae_vit-tiny-p16_bs32-6e_camvid.py
-# Cost:    about 9 minutes on 2 CPU cores (39,600 image passes).
+# Cost:    about 10 minutes on 2 CPU cores (39,600 image passes).
 # Expect:  docs/results.md.
 _base_ = [
     '../_base_/models/cmae_vit-tiny.py',

@@ -2,7 +2,7 @@
 #
 # Command: mim train mmdet configs/camvid/mask-rcnn_vit-tiny-p16_fpn_bs4-5e_camvid.py
 #          A random start: --cfg-options model.backbone.init_cfg=None
-# Cost:    about 5 minutes on 2 CPU cores.
+# Cost:    about 10 minutes on 2 CPU cores.
 # Expect:  docs/results.md.
 _base_ = '../scenes/mask-rcnn_vit-nano-p8_fpn_bs8-2e_scenes.py'
 model = dict(

@@ -3,7 +3,7 @@
 # Command: mim train mmsegmentation \
 #     configs/camvid/vit-tiny-p16_upernet_bs8-400i_camvid-256x256.py
 #          A random start: --cfg-options model.backbone.init_cfg=None
-# Cost:    about 4 minutes on 2 CPU cores.
+# Cost:    about 6 minutes on 2 CPU cores.
 # Expect:  docs/results.md.
 _base_ = '../scenes/vit-nano-p8_upernet_bs8-600i_scenes-96x96.py'
 model = dict(

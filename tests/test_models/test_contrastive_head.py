@@ -55,8 +55,10 @@ def test_chance_level_and_perfect_match():
 def test_no_gradient_to_the_keys_even_if_they_could_take_one():
     head = ContrastiveHead(PREDICTOR)
     query = torch.randn(4, 6, requires_grad=True)
-    head.loss(query, torch.randn(4, 6))[0].backward()
+    key = torch.randn(4, 6, requires_grad=True)
+    head.loss(query, key)[0].backward()
     assert query.grad.abs().sum() > 0
+    assert key.grad is None
 
 
 def test_logits_stay_float32_under_autocast():
