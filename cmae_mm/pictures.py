@@ -34,12 +34,13 @@ def reconstruct(model: CMAE, views: list[torch.Tensor]) -> list[dict[str, np.nda
         deviation = (truth.var(dim=-1, keepdim=True) + 1e-6).sqrt()
         patches = patches * deviation + truth.mean(dim=-1, keepdim=True)
     masked = mask.unsqueeze(-1)
+    grid = model.pixel_decoder.grid
     pictures = {
         'input': view,
         # Zero is the mean colour of the data set.
-        'masked': model.head.unpatchify(truth * (1 - masked)),
+        'masked': model.head.unpatchify(truth * (1 - masked), grid),
         'reconstruction': model.head.unpatchify(
-            truth * (1 - masked) + patches * masked
+            truth * (1 - masked) + patches * masked, grid
         ),
         'target view': shifted,
     }

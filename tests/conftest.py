@@ -6,14 +6,7 @@ import pytest
 import torch
 from mmengine.registry import init_default_scope
 
-DECODER = dict(
-    num_patches=16,
-    patch_size=4,
-    embed_dim=16,
-    decoder_embed_dim=8,
-    decoder_depth=1,
-    decoder_num_heads=2,
-)
+DECODER = dict(decoder_embed_dim=8, decoder_depth=1, decoder_num_heads=2)
 # LayerNorm inside, so that one image does not depend on the rest of its batch.
 MLP = dict(
     type='NonLinearNeck',
@@ -34,15 +27,13 @@ TINY_CMAE = dict(
         mask_ratio=0.5,
         block_size=2,
     ),
-    pixel_decoder=dict(type='MAEPretrainDecoder', **DECODER),
+    pixel_decoder=dict(type='cmae_mm.PixelDecoder', **DECODER),
     head=dict(
-        type='MAEPretrainHead',
-        norm_pix=True,
-        patch_size=4,
+        type='cmae_mm.ReconstructionHead',
         loss=dict(type='PixelReconstructionLoss', criterion='L2'),
     ),
     feature_decoder=dict(type='cmae_mm.FeatureDecoder', **DECODER),
-    projector=dict(in_channels=16, **MLP),
+    projector=MLP,
     contrastive_head=dict(
         type='cmae_mm.ContrastiveHead', predictor=dict(in_channels=6, **MLP)
     ),

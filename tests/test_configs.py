@@ -55,12 +55,17 @@ def test_header_gives_command_cost_and_expectation(name):
     assert Path(name).name in header.replace('\\\n#     ', '')
 
 
-@pytest.mark.parametrize('name', [n for n in NAMES if n.split('/')[0] != 'pretrain'])
+@pytest.mark.parametrize(
+    'name',
+    [
+        name
+        for name in NAMES
+        if not name.startswith(('pretrain/', 'ablation/')) and '/cmae_' not in name
+    ],
+)
 def test_transfer_names_its_checkpoint_once(name):
     cfg = load(name)
     init_cfg = cfg.model.backbone.get('init_cfg')
-    if cfg.model.type == 'cmae_mm.CMAE':
-        pytest.skip('a pre-training config')
     assert init_cfg.type == 'Pretrained'
     assert init_cfg.prefix == 'backbone.'
     assert init_cfg.checkpoint.endswith('.pth')
@@ -178,3 +183,120 @@ def test_pretrained_backbone_loads_completely_in_all_three_libraries(name):
     for key, value in weights.items():
         if key != 'pos_embed' and not key.startswith('ln1'):
             assert torch.equal(backbone.state_dict()[key], value), key
+
+
+@pytest.mark.parametrize(
+    ('size', 'patch', 'millions', 'grid'),
+    [
+        # Published: DeiT-S 22, ViT-L 304, ViT-H/14 632, with a classifier.
+        ('small', 'p16', 21.67, 14),
+        ('base', 'p16', 85.80, 14),
+        ('large', 'p16', 303.30, 14),
+        ('huge', 'p14', 630.76, 16),
+    ],
+)
+def test_encoders_of_all_sizes(size, patch, millions, grid):
+    """Parameters of encoder and target; decoders that follow the encoder."""
+    cfg = load(f'pretrain/cmae_vit-{size}-{patch}_32xb128-amp-coslr-300e_in1k.py')
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    count = sum(p.numel() for p in model.backbone.parameters()) / 1e6
+    assert count == pytest.approx(millions, abs=0.01)
+    width = model.backbone.embed_dims
+    assert model.backbone.patch_resolution == (grid, grid)
+    assert model.pixel_decoder.num_patches == grid**2
+    assert model.feature_decoder.decoder_pred.out_features == width
+    assert model.projector.fc0.in_features == width
+    assert model.target_backbone.embed_dims == width
+
+
+ABLATIONS = sorted(f.stem for f in (CONFIGS / 'ablation').glob('*.py'))
+FULL = PRETRAIN.format('cmae', 300)
+# What each ablation may differ in from the full method; nothing else.
+MAY_CHANGE = {
+    'no-contrastive': {'model.contrastive_weight', 'views'},
+    'vanilla-contrastive': {'model.feature_decoder', 'views'},
+    'no-feature-decoder': {'model.feature_decoder'},
+    'shared-decoder': {'model.feature_decoder'},
+    'byol-loss': {'model.contrastive_head'},
+    'target-visible': {'model.target_sees_all'},
+    'momentum-cosine': {'model.ema_end_decay'},
+}
+for stem in ABLATIONS:
+    for start, keys in {
+        'feature-decoder-depth': {'model.feature_decoder'},
+        'contrastive-weight': {'model.contrastive_weight'},
+        'mask': {'model.backbone'},
+        'shift-range': {'views'},
+        'random-crop': {'views'},
+        'same-view': {'views'},
+        'no-colour': {'views'},
+    }.items():
+        if stem.startswith(start):
+            MAY_CHANGE[stem] = keys
+
+
+def comparable(name):
+    """A config as one flat dict, without the helpers of its file."""
+    cfg = load(name)
+    facts = {f'model.{key}': value for key, value in cfg.model.to_dict().items()}
+    facts['views'] = cfg.train_dataloader.dataset.pop('pipeline')
+    for key in (
+        'train_dataloader',
+        'optim_wrapper',
+        'param_scheduler',
+        'train_cfg',
+        'custom_hooks',
+        'randomness',
+    ):
+        facts[key] = cfg[key]
+    return facts
+
+
+@pytest.mark.parametrize('stem', ABLATIONS)
+def test_ablation_changes_what_it_says_and_nothing_else(stem):
+    full, ablation = comparable(FULL), comparable(f'ablation/{stem}.py')
+    differs = {
+        key for key in full.keys() | ablation if full.get(key) != ablation.get(key)
+    }
+    assert differs == MAY_CHANGE[stem]
+
+
+def test_values_of_the_ablations():
+    def model(stem):
+        return load(f'ablation/{stem}.py').model
+
+    for depth in (0, 1, 4, 8):
+        decoder = model(f'feature-decoder-depth-{depth}').feature_decoder
+        assert decoder.decoder_depth == depth
+    for weight in ('0.5', '1.5', '2'):
+        found = model(f'contrastive-weight-{weight}').contrastive_weight
+        assert found == pytest.approx(0.14 * float(weight))
+    for reach in (16, 64, 128):
+        scale, online, target = views_of(load(f'ablation/shift-range-{reach}.py'))
+        assert (scale, online, target) == (224 + reach, (0, 1), (0, reach))
+    assert model('mask-0.75_block-1').backbone.block_size == 1
+    assert model('momentum-cosine').ema_end_decay == 1.0
+
+
+def steps_of(view):
+    return [step['type'] for step in view]
+
+
+def test_views_of_the_ablations():
+    def pipeline(stem):
+        return load(f'ablation/{stem}.py').train_dataloader.dataset.pipeline
+
+    assert views_of(load('ablation/same-view.py'))[1:] == ((0, 1), (0, 1))
+    online, target = pipeline('no-colour')[3].transforms
+    assert steps_of(online) == steps_of(target) == ['cmae_mm.PixelShift']
+    random_crop = pipeline('random-crop')
+    assert steps_of(random_crop) == ['LoadImageFromFile', 'MultiView', 'PackInputs']
+    online, target = random_crop[1].transforms
+    assert steps_of(online) == ['RandomResizedCrop', 'RandomFlip']
+    assert steps_of(target)[:2] == ['RandomResizedCrop', 'RandomFlip']
+    assert steps_of(target)[-1] == 'GaussianBlur'
+    assert online[0]['scale'] == target[0]['scale'] == 224
+    target = pipeline('random-crop_no-colour')[1].transforms[1]
+    assert steps_of(target) == ['RandomResizedCrop', 'RandomFlip']
+    assert len(pipeline('no-contrastive')[3].transforms) == 1

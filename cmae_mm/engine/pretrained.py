@@ -1,5 +1,6 @@
 from collections.abc import Iterable
 
+import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -82,17 +83,42 @@ class CheckPretrainedHook(Hook):
         )
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuse a checkpoint that has no key in common with the model."""
+        """Say what a checkpoint gives each part of the model; refuse one without.
+
+        Runs before the weights are loaded, for ``load_from``, ``resume`` and
+        ``mim test``.
+        """
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
         weights = checkpoint.get('state_dict', checkpoint)
-        if not set(weights) & set(model.state_dict()):
+        wanted = model.state_dict()
+        if not set(weights) & set(wanted):
             raise RuntimeError(
                 f'The checkpoint has nothing for {type(model).__name__}. It holds '
                 f'{_examples(weights)}; the model wants '
-                f'{_examples(model.state_dict())}. Is it the checkpoint of another '
-                'config?'
+                f'{_examples(wanted)}. Is it the checkpoint of another '
+                'config, or of another library (tools/convert_checkpoint.py)?'
             )
+        for part, (loaded, total) in _count_by_part(weights, wanted).items():
+            start = (
+                f'{loaded} of {total} tensors' if loaded else 'fresh, not in the file'
+            )
+            runner.logger.info(f'Checkpoint for {part}: {start}')
+
+
+def _count_by_part(
+    weights: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]
+) -> dict[str, tuple[int, int]]:
+    """For each part of a model: tensors that the weights hold, and all it has."""
+    counts: dict[str, tuple[int, int]] = {}
+    for name, value in wanted.items():
+        part = name.split('.')[0]
+        loaded, total = counts.get(part, (0, 0))
+        fits = name in weights and (
+            weights[name].shape == value.shape or 'pos_embed' in name
+        )
+        counts[part] = (loaded + fits, total + 1)
+    return counts
 
 
 def _examples(names: Iterable[str], count: int = 3) -> str:

@@ -1,3 +1,11 @@
+from .features import extract_features
 from .knn import KNNAccuracy, KNNTestLoop, knn_accuracy
+from .linear import linear_accuracy
 
-__all__ = ['KNNAccuracy', 'KNNTestLoop', 'knn_accuracy']
+__all__ = [
+    'KNNAccuracy',
+    'KNNTestLoop',
+    'extract_features',
+    'knn_accuracy',
+    'linear_accuracy',
+]

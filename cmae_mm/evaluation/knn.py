@@ -2,11 +2,12 @@
 
 import torch
 import torch.nn.functional as F
-from mmengine.dist import collect_results
 from mmengine.evaluator import BaseMetric
 from mmengine.runner import Runner, TestLoop
 
 from cmae_mm.registry import LOOPS, METRICS
+
+from .features import extract_features
 
 
 def knn_accuracy(
@@ -126,23 +127,8 @@ class KNNTestLoop(TestLoop):
 
     def run(self) -> dict:
         """Launch the test, see the base class."""
-        bank = self._extract_bank()
+        bank = extract_features(self.runner.model, self.bank_dataloader)
         for metric in self.evaluator.metrics:
             if isinstance(metric, KNNAccuracy):
                 metric.bank = bank
         return super().run()
-
-    @torch.no_grad()
-    def _extract_bank(self) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """Features (N, D) and labels (N,) of the training images, on rank 0."""
-        self.runner.model.eval()
-        found = []
-        for data_batch in self.bank_dataloader:
-            for sample in self.runner.model.test_step(data_batch):
-                found.append((sample.feature.cpu(), int(sample.gt_label.item())))
-        # Each rank has seen its share; the metric is computed on rank 0 alone.
-        found = collect_results(found, len(self.bank_dataloader.dataset), 'cpu')
-        if found is None:
-            return None
-        features, labels = zip(*found, strict=True)
-        return torch.stack(features), torch.tensor(labels)

@@ -1,6 +1,16 @@
 from .cmae import CMAE
 from .cmae_vit import CMAEViT
-from .contrastive_head import ContrastiveHead
-from .feature_decoder import FeatureDecoder
+from .contrastive_head import ContrastiveHead, PositivePairHead
+from .decoders import FeatureDecoder, PixelDecoder, SharedFeatureDecoder
+from .reconstruction_head import ReconstructionHead
 
-__all__ = ['CMAE', 'CMAEViT', 'ContrastiveHead', 'FeatureDecoder']
+__all__ = [
+    'CMAE',
+    'CMAEViT',
+    'ContrastiveHead',
+    'FeatureDecoder',
+    'PixelDecoder',
+    'PositivePairHead',
+    'ReconstructionHead',
+    'SharedFeatureDecoder',
+]

@@ -1,18 +1,22 @@
 """Contrastive masked autoencoders.
 
 Letters in the shapes: B images of a batch, L patches of an image, V visible
-ones, D width of the encoder, P numbers in a patch of pixels, C width of the
-projections.
+ones, E extra tokens (1 class token, or none), D width of the encoder, P numbers in
+a patch of pixels, C width of the projections.
 """
 
 import torch
+from mmengine.logging import MessageHub
 from mmpretrain.models.selfsup.base import BaseSelfSupervisor
 from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 from mmpretrain.structures import DataSample
 
 from cmae_mm.registry import MODELS
 
-from .momentum import copy_parameters, update_parameters
+from .decoders import SharedFeatureDecoder
+from .momentum import copy_parameters, cosine_decay, update_parameters
+
+TARGET_PREFIXES = ('target_backbone.', 'target_projector.')
 
 
 @MODELS.register_module()
@@ -22,24 +26,34 @@ class CMAE(BaseSelfSupervisor):
     Source: `Contrastive Masked Autoencoders are Stronger Vision Learners
     <https://arxiv.org/abs/2207.13532>`_, section 3.
 
+    The configs of the parts need not repeat the geometry of the encoder (patch
+    grid, patch size, channels, width); what they leave out is filled in.
+
     Args:
-        backbone (dict): Online encoder, a ``cmae_mm.CMAEViT``.
-        pixel_decoder (dict): Rebuilds the pixels, a ``MAEPretrainDecoder``.
-        head (dict): Reconstruction loss, a ``MAEPretrainHead``.
+        backbone (dict): Online encoder, a ``cmae_mm.CMAEViT`` or a
+            ``cmae_mm.CMAEConvViT``.
+        pixel_decoder (dict): Rebuilds the pixels, a ``cmae_mm.PixelDecoder``.
+        head (dict): Reconstruction loss, a ``cmae_mm.ReconstructionHead``.
         feature_decoder (dict, optional): Completes and pools the features, a
-            ``cmae_mm.FeatureDecoder``.
+            ``cmae_mm.FeatureDecoder``. None is an ablation: the mean of the visible
+            latents is projected.
         projector (dict, optional): Maps (B, D) to (B, C), a ``NonLinearNeck``
             without pooling; used by both branches.
-        contrastive_head (dict, optional): Predictor and InfoNCE, a
-            ``cmae_mm.ContrastiveHead``.
+        contrastive_head (dict, optional): Predictor and loss, a
+            ``cmae_mm.ContrastiveHead`` (InfoNCE).
         contrastive_weight (float): lambda_c, 0 or more. The paper's total loss has
             1; the released recipe multiplies InfoNCE by 2 * temperature = 0.14.
             With 0 the contrastive branch is not even built, which leaves exactly
             MAE at MAE's cost. Defaults to 1.0.
         ema_decay (float): mu of the momentum update, in [0, 1]. Defaults to 0.996
             (paper, constant).
+        ema_end_decay (float, optional): Ablation: mu at the end of the training,
+            reached along a cosine. None keeps it constant.
         target_final_norm (bool): Whether the target encoder ends in a LayerNorm
             as the online encoder does (paper), or not (released recipe).
+            Defaults to True.
+        target_sees_all (bool): Whether the target encoder sees the whole view
+            (paper), or (ablation) only the patches that the online encoder sees.
             Defaults to True.
         data_preprocessor (dict, optional): Defaults to a
             ``SelfSupDataPreprocessor``.
@@ -60,50 +74,70 @@ class CMAE(BaseSelfSupervisor):
         contrastive_head: dict | None = None,
         contrastive_weight: float = 1.0,
         ema_decay: float = 0.996,
+        ema_end_decay: float | None = None,
         target_final_norm: bool = True,
+        target_sees_all: bool = True,
         data_preprocessor: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(
-            backbone=backbone,
-            head=head,
-            data_preprocessor=data_preprocessor,
-            init_cfg=init_cfg,
+            backbone=backbone, data_preprocessor=data_preprocessor, init_cfg=init_cfg
         )
         if contrastive_weight < 0:
             raise ValueError(f'contrastive_weight={contrastive_weight} is below 0.')
-        if not 0 <= ema_decay <= 1:
-            raise ValueError(
-                f'ema_decay={ema_decay} is outside [0, 1]. It is the share of the '
-                "target that stays (0.996), not mmengine's momentum (0.004)."
-            )
-        self.pixel_decoder = MMPRETRAIN_MODELS.build(pixel_decoder)
+        for decay in (ema_decay, ema_decay if ema_end_decay is None else ema_end_decay):
+            if not 0 <= decay <= 1:
+                raise ValueError(
+                    f'A decay of {decay} is outside [0, 1]. It is the share of the '
+                    "target that stays (0.996), not mmengine's momentum (0.004)."
+                )
+        encoder = self.backbone
+        self.num_extra_tokens = encoder.num_extra_tokens
+        patches = dict(patch_size=encoder.patch_size)
+        tokens = dict(
+            grid=encoder.patch_resolution,
+            num_extra_tokens=encoder.num_extra_tokens,
+            embed_dim=encoder.embed_dims,
+        )
+        build = MMPRETRAIN_MODELS.build
+        self.pixel_decoder = build(
+            {**patches, **tokens, 'in_chans': encoder.in_channels, **pixel_decoder}
+        )
+        self.head = build({**patches, 'in_channels': encoder.in_channels, **head})
         self.contrastive_weight = contrastive_weight
         self.ema_decay = ema_decay
+        self.ema_end_decay = ema_end_decay
+        self.target_sees_all = target_sees_all
         if contrastive_weight == 0:
             return
 
-        parts = dict(
-            feature_decoder=feature_decoder,
-            projector=projector,
-            contrastive_head=contrastive_head,
-        )
+        parts = dict(projector=projector, contrastive_head=contrastive_head)
         missing = [name for name, cfg in parts.items() if cfg is None]
         if missing:
             raise ValueError(
                 f'CMAE got no {" and no ".join(missing)}. Give their configs, or '
                 'set contrastive_weight=0 to train a plain MAE.'
             )
-        for name, cfg in parts.items():
-            self.add_module(name, MMPRETRAIN_MODELS.build(cfg))
+        if feature_decoder is None:
+            self.feature_decoder = None
+        elif feature_decoder['type'] == 'cmae_mm.SharedFeatureDecoder':
+            self.feature_decoder = build(
+                {'embed_dim': encoder.embed_dims, **feature_decoder}
+            )
+        else:
+            self.feature_decoder = build({**tokens, **feature_decoder})
+        projector = {'in_channels': encoder.embed_dims, **projector}
+        self.projector = build(projector)
+        self.contrastive_head = build(contrastive_head)
         # The momentum branch: same networks, other weights, no gradient.
-        self.target_backbone = MMPRETRAIN_MODELS.build(
-            {**backbone, 'final_norm': target_final_norm}
-        )
-        self.target_projector = MMPRETRAIN_MODELS.build(projector)
+        self.target_backbone = build({**backbone, 'final_norm': target_final_norm})
+        self.target_projector = build(projector)
         self.target_backbone.requires_grad_(False)
         self.target_projector.requires_grad_(False)
         self.reset_target()
+        self._register_load_state_dict_pre_hook(
+            _start_target_from_online, with_module=True
+        )
 
     def init_weights(self) -> None:
         """Initialise the online branch, and start the target as its copy."""
@@ -118,8 +152,22 @@ class CMAE(BaseSelfSupervisor):
 
     def update_target(self) -> None:
         """Let the target branch follow the online branch by one step."""
-        update_parameters(self.target_backbone, self.backbone, self.ema_decay)
-        update_parameters(self.target_projector, self.projector, self.ema_decay)
+        decay = self.current_decay()
+        update_parameters(self.target_backbone, self.backbone, decay)
+        update_parameters(self.target_projector, self.projector, decay)
+
+    def current_decay(self) -> float:
+        """Mu of this step: constant, or on its way to ``ema_end_decay``."""
+        if self.ema_end_decay is None:
+            return self.ema_decay
+        hub = MessageHub.get_current_instance()
+        if not hub.get_info('max_iters'):
+            raise RuntimeError(
+                'ema_end_decay needs to know how far the training is, which the '
+                'runner of MMEngine tells. Train with it, or leave ema_end_decay out.'
+            )
+        progress = hub.get_info('iter', 0) / hub.get_info('max_iters')
+        return cosine_decay(self.ema_decay, self.ema_end_decay, progress)
 
     def loss(
         self, inputs: list[torch.Tensor], data_samples: list[DataSample], **kwargs
@@ -133,47 +181,74 @@ class CMAE(BaseSelfSupervisor):
 
         Args:
             inputs (list[Tensor]): The view and the shifted view of each image,
-                (B, 3, H, W) each, normalised, float.
+                (B, channels, H, W) each, normalised, float.
             data_samples (list[DataSample]): Not used; no labels are needed.
 
         Returns:
             dict[str, Tensor]: ``loss_reconstruction``, and unless the weight is
-            0 ``loss_contrastive`` (weighted) and ``acc_contrastive`` in [0, 1].
+            0 ``loss_contrastive`` (weighted) and what the contrastive head logs,
+            such as ``acc_contrastive`` in [0, 1].
         """
         view, shifted_view = self._two_views(inputs)
 
-        latent, mask, ids_restore = self.backbone(view)  # (B, 1+V, D), 2x (B, L)
+        latent, mask, ids_restore = self.backbone(view)  # (B, E+V, D), 2x (B, L)
         pixels = self.pixel_decoder(latent, ids_restore)  # (B, L, P)
         losses = {'loss_reconstruction': self.head.loss(pixels, view, mask)}
         if self.contrastive_weight == 0:
             return losses
 
-        completed = self.feature_decoder(latent, ids_restore)  # (B, D)
+        completed = self.complete_features(latent, ids_restore)  # (B, D)
         query = self.projector((completed,))[0]  # (B, C)
-        key = self.target(shifted_view)  # (B, C)
-        info_nce, accuracy = self.contrastive_head.loss(query, key)
-        losses['loss_contrastive'] = self.contrastive_weight * info_nce
-        losses['acc_contrastive'] = accuracy
-        return losses
+        key = self.target(shifted_view, None if self.target_sees_all else mask)
+        loss, logs = self.contrastive_head.loss(query, key)
+        losses['loss_contrastive'] = self.contrastive_weight * loss
+        return {**losses, **logs}
 
-    @torch.no_grad()
-    def target(self, shifted_view: torch.Tensor) -> torch.Tensor:
-        """Update the momentum branch, and let it see the whole shifted view.
+    def complete_features(
+        self, latent: torch.Tensor, ids_restore: torch.Tensor
+    ) -> torch.Tensor:
+        """The online branch's word on the whole image.
 
         Args:
-            shifted_view (Tensor): (B, 3, H, W), normalised, float.
+            latent (Tensor): (B, E + V, D).
+            ids_restore (Tensor): (B, L).
+
+        Returns:
+            Tensor: Mean over all patches, the masked ones completed, (B, D).
+        """
+        if self.feature_decoder is None:
+            return latent[:, self.num_extra_tokens :].mean(dim=1)
+        if isinstance(self.feature_decoder, SharedFeatureDecoder):
+            tokens = self.pixel_decoder.complete(latent, ids_restore)
+            return self.feature_decoder(tokens)
+        return self.feature_decoder(latent, ids_restore)
+
+    @torch.no_grad()
+    def target(
+        self, shifted_view: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Update the momentum branch, and let it see the shifted view.
+
+        Args:
+            shifted_view (Tensor): (B, channels, H, W), normalised, float.
+            mask (Tensor, optional): (B, L), 1 for patches it must not see. None
+                shows the whole view.
 
         Returns:
             Tensor: Projections of the mean patch feature, (B, C), no gradient.
         """
         self.update_target()
-        tokens = self.target_backbone(shifted_view, mask=None)[-1]  # (B, 1+L, D)
-        return self.target_projector((tokens[:, 1:].mean(dim=1),))[0]
+        # (B, E + L, D) is the last output without a mask, the first with one.
+        out = self.target_backbone(shifted_view, mask=mask)
+        tokens = out[-1] if mask is None else out[0]
+        mean = tokens[:, self.num_extra_tokens :].mean(dim=1)  # (B, D)
+        return self.target_projector((mean,))[0]
 
     def _two_views(self, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
         """The two views, or a word on how to get them."""
-        if isinstance(inputs, torch.Tensor) and self.contrastive_weight == 0:
-            return [inputs, inputs]  # plain MAE needs no second view
+        if self.contrastive_weight == 0:  # plain MAE needs no second view
+            view = inputs if isinstance(inputs, torch.Tensor) else inputs[0]
+            return [view, view]
         if not isinstance(inputs, (list, tuple)) or len(inputs) != 2:
             came = (
                 f'a tensor of {tuple(inputs.shape)}'
@@ -193,11 +268,11 @@ class CMAE(BaseSelfSupervisor):
         """Features of the whole image from the online encoder.
 
         Args:
-            inputs (Tensor | list[Tensor]): Images (B, 3, H, W); of several views
-                the first is taken.
+            inputs (Tensor | list[Tensor]): Images (B, channels, H, W); of several
+                views the first is taken.
 
         Returns:
-            tuple[Tensor, ...]: One (B, 1 + L, D) per output of the backbone; the
+            tuple[Tensor, ...]: One (B, E + L, D) per output of the backbone; a
             class token comes first.
         """
         if not isinstance(inputs, torch.Tensor):
@@ -223,8 +298,24 @@ class CMAE(BaseSelfSupervisor):
         """
         if mode != 'predict':
             return super().forward(inputs, data_samples, mode)
-        features = self.extract_feat(inputs)[-1][:, 1:].mean(dim=1)  # (B, D)
+        tokens = self.extract_feat(inputs)[-1]
+        features = tokens[:, self.num_extra_tokens :].mean(dim=1)  # (B, D)
         data_samples = data_samples or [DataSample() for _ in features]
         for sample, feature in zip(data_samples, features, strict=True):
             sample.set_field(feature, 'feature')
         return data_samples
+
+
+def _start_target_from_online(
+    model: CMAE, state_dict: dict[str, torch.Tensor], prefix: str, *args
+) -> None:
+    """Weights without a target (MAE's, say) start it as a copy of the online branch."""
+    if any(key.startswith(prefix + TARGET_PREFIXES[0]) for key in state_dict):
+        return
+    for target_prefix in TARGET_PREFIXES:
+        online_prefix = target_prefix.removeprefix('target_')
+        wanted = dict(getattr(model, target_prefix[:-1]).named_parameters())
+        for name in wanted:
+            online = state_dict.get(prefix + online_prefix + name)
+            if online is not None:
+                state_dict[prefix + target_prefix + name] = online

@@ -1,17 +1,22 @@
 import torch
+from mmpretrain.models.backbones import VisionTransformer
 from mmpretrain.models.selfsup.mae import MAEViT
+from torch import nn
 
 from cmae_mm.registry import MODELS
+
+from .masking import BlockMasking, masking_from_mask, take_tokens
+from .positions import sincos_positions
 
 
 @MODELS.register_module()
 class CMAEViT(MAEViT):
     """Vision transformer that sees only the unmasked patches of an image.
 
-    What it adds to :class:`mmpretrain.models.selfsup.mae.MAEViT` is masking in
-    square blocks of patches: the patch grid is cut into cells of
-    ``block_size`` x ``block_size`` patches, and a cell is either visible or
-    masked as a whole. ``block_size=1`` is MAE's masking, draw for draw.
+    What it adds to :class:`mmpretrain.models.selfsup.mae.MAEViT`: masking in square
+    blocks of patches (see :class:`cmae_mm.models.masking.BlockMasking`), patch
+    grids that are not square, any number of channels, and a mask that comes
+    from outside.
 
     The state dict is that of a :class:`mmpretrain.VisionTransformer` of the
     same ``arch``, ``img_size`` and ``patch_size``.
@@ -20,10 +25,15 @@ class CMAEViT(MAEViT):
     MAE); 0.65 in 2x2 blocks in the authors' released recipe.
 
     Args:
+        img_size (int | tuple[int, int]): Height and width of the views in pixels.
+            Defaults to 224.
+        patch_size (int): Side of a patch in pixels. Defaults to 16.
+        in_channels (int): Channels of the images. Defaults to 3.
         block_size (int): Side of a cell in patches. Both sides of the patch grid
             must be multiples of it. Defaults to 1.
         mask_ratio (float): Share of the cells that is masked, in [0, 1). At
             least one cell must stay visible. Defaults to 0.75.
+        patch_cfg (dict, optional): See the base class.
         **kwargs: See :class:`mmpretrain.models.selfsup.mae.MAEViT`.
 
     Raises:
@@ -31,94 +41,65 @@ class CMAEViT(MAEViT):
             cell would stay visible.
     """
 
+    num_extra_tokens = 1
+
     def __init__(
-        self, *, block_size: int = 1, mask_ratio: float = 0.75, **kwargs
+        self,
+        *,
+        img_size: int | tuple[int, int] = 224,
+        patch_size: int = 16,
+        in_channels: int = 3,
+        block_size: int = 1,
+        mask_ratio: float = 0.75,
+        patch_cfg: dict | None = None,
+        **kwargs,
     ) -> None:
-        super().__init__(mask_ratio=mask_ratio, **kwargs)
-        rows, cols = self.patch_resolution
-        if rows != cols:
-            raise ValueError(
-                f'Pre-training needs a square patch grid, got {rows}x{cols} from '
-                f'img_size={self.img_size}. Take a square img_size; the transfer '
-                'configs then accept any height and width.'
-            )
-        if block_size < 1 or rows % block_size:
-            raise ValueError(
-                f'block_size={block_size} does not divide the patch grid of '
-                f'{rows}x{cols}. Try block_size=1, or an image size that is a '
-                'multiple of patch_size * block_size.'
-            )
-        self.block_size = block_size
-        # (cells, block_size**2): the tokens of every cell, row by row.
-        grid = torch.arange(rows * cols).view(
-            rows // block_size, block_size, cols // block_size, block_size
+        super().__init__(
+            img_size=img_size,
+            patch_size=patch_size,
+            mask_ratio=mask_ratio,
+            patch_cfg={'in_channels': in_channels, **(patch_cfg or {})},
+            **kwargs,
         )
-        cell_tokens = grid.transpose(1, 2).reshape(-1, block_size**2)
-        # Not in the state dict, so that a plain VisionTransformer can load it.
-        self.register_buffer('cell_tokens', cell_tokens, persistent=False)
-        if not 0 <= mask_ratio < 1 or self.num_visible(mask_ratio) < 1:
-            raise ValueError(
-                f'mask_ratio={mask_ratio} leaves none of the {len(cell_tokens)} '
-                'cells visible. It must lie in [0, 1) and leave one cell or more.'
-            )
+        self.patch_size = patch_size
+        self.in_channels = in_channels
+        self.masking = BlockMasking(self.patch_resolution, block_size, mask_ratio)
 
-    def num_visible(self, mask_ratio: float) -> int:
-        """Number of visible patches of an image, rounded as in MAE."""
-        num_cells, cell_size = self.cell_tokens.shape
-        return int(num_cells * (1 - mask_ratio)) * cell_size
-
-    def random_masking(
-        self, x: torch.Tensor, mask_ratio: float = 0.75
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Keep the cells with the smallest of ``torch.rand(batch, cells)``.
-
-        Args:
-            x (Tensor): Patch tokens, (B, L, D).
-            mask_ratio (float): Share of the cells that is masked.
-
-        Returns:
-            tuple[Tensor, Tensor, Tensor]:
-
-            - visible tokens (B, V, D), ordered by the draw;
-            - mask (B, L), float, 0 for visible and 1 for masked patches;
-            - ids_restore (B, L), int64, where the token of each place stands
-              in the sequence of the visible, then the masked tokens.
-        """
-        batch = len(x)
-        num_visible = self.num_visible(mask_ratio)
-
-        noise = torch.rand(batch, len(self.cell_tokens), device=x.device)
-        # (B, cells, block**2) -> (B, L): visible tokens first, then the masked
-        ids_shuffle = self.cell_tokens[noise.argsort(dim=1)].flatten(1)
-        ids_restore = ids_shuffle.argsort(dim=1)
-        ids_visible = ids_shuffle[:, :num_visible]
-
-        rows = torch.arange(batch, device=x.device).unsqueeze(1)
-        visible = x[rows, ids_visible]
-        mask = torch.ones(batch, x.shape[1], device=x.device)
-        mask[rows, ids_visible] = 0
-        return visible, mask, ids_restore
+    def init_weights(self) -> None:
+        """Fixed positions, and Xavier for the patches; or the given checkpoint."""
+        # MAEViT's own initialisation knows square grids only, and overwrites
+        # parts of a checkpoint given by init_cfg.
+        VisionTransformer.init_weights(self)
+        if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
+            return
+        self.pos_embed.data.copy_(
+            sincos_positions(self.patch_resolution, self.embed_dims)
+        )
+        nn.init.xavier_uniform_(self.patch_embed.projection.weight.data.flatten(1))
+        nn.init.normal_(self.cls_token, std=0.02)
 
     def forward(
-        self, x: torch.Tensor, mask: bool | None = True
+        self, x: torch.Tensor, mask: bool | torch.Tensor | None = True
     ) -> tuple[torch.Tensor, ...]:
         """Encode the visible patches, or the whole image.
 
         Args:
-            x (Tensor): Normalised images, (B, 3, H, W), float.
-            mask (bool, optional): True masks patches at random; False or None
-                encodes the whole image. Defaults to True.
+            x (Tensor): Normalised images, (B, channels, H, W), float.
+            mask (bool | Tensor, optional): True masks patches at random; a mask
+                (B, L) with 0 for visible and 1 for masked patches is used as it
+                is; False or None encodes the whole image. Defaults to True.
 
         Returns:
             tuple[Tensor, ...]: With a mask: latents of the class token and the
-            visible patches (B, 1 + V, D), mask (B, L) and ids_restore (B, L).
-            Without: the outputs of
+            visible patches (B, 1 + V, D), mask (B, L), float, 0 for visible and 1
+            for masked patches, and ids_restore (B, L), see
+            :class:`cmae_mm.models.masking.Masking`. Without: the outputs of
             :class:`mmpretrain.VisionTransformer`, (B, 1 + L, D) each.
 
         Raises:
             ValueError: If masked images are not of ``img_size``.
         """
-        if not mask:
+        if mask is None or mask is False:
             return super().forward(x, mask=None)
         if tuple(x.shape[-2:]) != tuple(self.img_size):
             raise ValueError(
@@ -126,4 +107,14 @@ class CMAEViT(MAEViT):
                 f'for img_size={tuple(self.img_size)}. Let the crop of the '
                 'pipeline and img_size of the model agree.'
             )
-        return super().forward(x, mask=True)
+        masking = self.masking(len(x)) if mask is True else masking_from_mask(mask)
+
+        patches = self.patch_embed(x)[0] + self.pos_embed[:, 1:]  # (B, L, D)
+        visible = take_tokens(patches, masking.ids_visible)  # (B, V, D)
+        class_token = self.cls_token + self.pos_embed[:, :1]
+        tokens = torch.cat([class_token.expand(len(x), -1, -1), visible], dim=1)
+        for layer in self.layers:
+            tokens = layer(tokens)
+        if self.final_norm:
+            tokens = self.norm1(tokens)
+        return tokens, masking.mask, masking.ids_restore

@@ -1,5 +1,7 @@
 """The exponential moving average that the target branch is."""
 
+import math
+
 import torch
 from torch import nn
 
@@ -33,6 +35,19 @@ def update_parameters(target: nn.Module, online: nn.Module, decay: float) -> Non
     """
     mine, theirs = zip(*_pairs(target, online), strict=True)
     torch._foreach_lerp_(list(mine), list(theirs), 1 - decay)
+
+
+def cosine_decay(start: float, end: float, progress: float) -> float:
+    """A decay that rises (or falls) from ``start`` to ``end`` along a half cosine.
+
+    Source: BYOL and MoCo v3; the paper's decay is constant.
+
+    Args:
+        start (float): mu at the first step, in [0, 1].
+        end (float): mu at the last step, in [0, 1].
+        progress (float): Share of the training that is done, in [0, 1].
+    """
+    return end - (end - start) * (math.cos(math.pi * progress) + 1) / 2
 
 
 def _pairs(

@@ -11,12 +11,7 @@ _base_ = [
     '../_base_/schedules/adamw_cpu-coslr.py',
     '../_base_/pretrain_runtime.py',
 ]
-model = dict(
-    backbone=dict(img_size=64, patch_size=8),
-    pixel_decoder=dict(patch_size=8),
-    head=dict(patch_size=8),
-    feature_decoder=dict(patch_size=8),
-)
+model = dict(backbone=dict(img_size=64, patch_size=8))
 # Views of 64 px from a master crop of 72 px: shifts of up to 8 px, an eighth of the
 # view, as 31 px are of 224.
 pipeline = _base_.train_dataloader.dataset.pipeline

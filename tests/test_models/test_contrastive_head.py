@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from cmae_mm.models import ContrastiveHead
+from cmae_mm.models import ContrastiveHead, PositivePairHead
 
 PREDICTOR = dict(
     type='NonLinearNeck',
@@ -32,12 +32,12 @@ def infonce_in_plain_python(prediction, key, temperature):
 def test_equals_infonce_by_hand():
     head = ContrastiveHead(PREDICTOR, temperature=0.2).double()
     query, key = torch.randn(5, 6).double(), torch.randn(5, 6).double()
-    loss, accuracy = head.loss(query, key)
+    loss, logs = head.loss(query, key)
     prediction = head.predictor((query,))[0]
     assert loss.item() == pytest.approx(
         infonce_in_plain_python(prediction, key, 0.2), rel=1e-6
     )
-    assert 0 <= accuracy.item() <= 1
+    assert 0 <= logs['acc_contrastive'].item() <= 1
 
 
 def test_chance_level_and_perfect_match():
@@ -47,9 +47,9 @@ def test_chance_level_and_perfect_match():
     loss, _ = head.loss(same, same)
     assert loss.item() == pytest.approx(math.log(8), rel=1e-5)
     distinct = torch.eye(6)
-    loss, accuracy = head.loss(distinct, distinct)
+    loss, logs = head.loss(distinct, distinct)
     assert loss.item() < 1e-4
-    assert accuracy.item() == 1
+    assert logs['acc_contrastive'].item() == 1
 
 
 def test_no_gradient_to_the_keys_even_if_they_could_take_one():
@@ -67,6 +67,22 @@ def test_logits_stay_float32_under_autocast():
     with torch.autocast('cpu', dtype=torch.bfloat16):
         loss, _ = head.loss(query, key)
     assert loss.dtype == torch.float32
+
+
+def test_positive_pair_loss_by_hand():
+    """BYOL's: the squared distance of the normalised vectors."""
+    head = PositivePairHead(PREDICTOR).double()
+    query, key = torch.randn(5, 6).double(), torch.randn(5, 6).double()
+    loss, logs = head.loss(query, key.requires_grad_())
+    prediction = head.predictor((query,))[0]
+    total = 0.0
+    for p, k in zip(prediction.tolist(), key.tolist(), strict=True):
+        p_norm, k_norm = math.hypot(*p), math.hypot(*k)
+        total += sum((a / p_norm - b / k_norm) ** 2 for a, b in zip(p, k, strict=True))
+    assert loss.item() == pytest.approx(total / 5, rel=1e-6)
+    assert logs['similarity'].item() == pytest.approx(1 - total / 10, rel=1e-6)
+    loss.backward()
+    assert key.grad is None
 
 
 def test_bad_temperature_explains_itself():

@@ -2,7 +2,11 @@ import pytest
 import torch
 from torch import nn
 
-from cmae_mm.models.momentum import copy_parameters, update_parameters
+from cmae_mm.models.momentum import (
+    copy_parameters,
+    cosine_decay,
+    update_parameters,
+)
 
 
 def pair():
@@ -47,3 +51,11 @@ def test_unknown_parameter_is_an_error():
     target, online = pair()
     with pytest.raises(KeyError):
         update_parameters(online, target, decay=0.5)
+
+
+def test_cosine_decay_reaches_both_ends_and_rises_between():
+    values = [cosine_decay(0.9, 1.0, step / 10) for step in range(11)]
+    assert values[0] == pytest.approx(0.9)
+    assert values[5] == pytest.approx(0.95)
+    assert values[10] == pytest.approx(1.0)
+    assert values == sorted(values)

@@ -1,5 +1,6 @@
 # CMAE ViT-B/16 at 224 px, as far as the paper and the released recipe agree.
-# What they do not agree on is in ../presets/.
+# What they do not agree on is in ../presets/. The decoders, the head and the
+# projector take patch grid, patch size, channels and width from the backbone.
 xavier = [
     dict(type='Xavier', layer='Linear', distribution='uniform'),
     dict(type='Constant', layer='LayerNorm', val=1.0, bias=0.0),
@@ -16,14 +17,7 @@ mlp = dict(
     with_avg_pool=False,
     norm_cfg=dict(type='SyncBN', eps=1e-6),
 )
-decoder = dict(
-    num_patches=196,
-    patch_size=16,
-    embed_dim=768,
-    decoder_embed_dim=512,
-    decoder_num_heads=16,
-    init_cfg=xavier,
-)
+decoder = dict(decoder_embed_dim=512, decoder_num_heads=16, init_cfg=xavier)
 model = dict(
     type='cmae_mm.CMAE',
     data_preprocessor=dict(
@@ -41,15 +35,13 @@ model = dict(
         block_size=1,
         init_cfg=xavier,
     ),
-    pixel_decoder=dict(type='MAEPretrainDecoder', decoder_depth=8, **decoder),
+    pixel_decoder=dict(type='cmae_mm.PixelDecoder', decoder_depth=8, **decoder),
     head=dict(
-        type='MAEPretrainHead',
-        norm_pix=True,
-        patch_size=16,
+        type='cmae_mm.ReconstructionHead',
         loss=dict(type='PixelReconstructionLoss', criterion='L2'),
     ),
     feature_decoder=dict(type='cmae_mm.FeatureDecoder', decoder_depth=2, **decoder),
-    projector=dict(in_channels=768, **mlp),
+    projector=mlp,
     contrastive_head=dict(
         type='cmae_mm.ContrastiveHead',
         temperature=0.07,

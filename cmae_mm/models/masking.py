@@ -1,0 +1,111 @@
+"""Which patches the online encoder sees."""
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+
+class Masking(NamedTuple):
+    """One draw for a batch; L patches of an image, V of them visible.
+
+    Attributes:
+        ids_visible (Tensor): Places of the visible patches, ordered by the draw,
+            int64 (B, V).
+        mask (Tensor): 0 for visible and 1 for masked patches, float (B, L).
+        ids_restore (Tensor): Where the token of each place stands in the sequence
+            of the visible, then the masked tokens, int64 (B, L).
+    """
+
+    ids_visible: torch.Tensor
+    mask: torch.Tensor
+    ids_restore: torch.Tensor
+
+
+class BlockMasking(nn.Module):
+    """Random masking in square blocks of patches.
+
+    The patch grid is cut into cells of ``block_size`` x ``block_size`` patches; a
+    cell is visible or masked as a whole. The cells with the smallest of
+    ``torch.rand(batch, cells)`` stay visible, which for ``block_size=1`` is MAE's
+    masking, draw for draw.
+
+    Args:
+        grid (tuple[int, int]): Rows and columns of the patch grid.
+        block_size (int): Side of a cell in patches; divides both. Defaults to 1.
+        mask_ratio (float): Share of the cells that is masked, in [0, 1). At least
+            one cell must stay visible. Defaults to 0.75.
+
+    Raises:
+        ValueError: If the grid cannot be cut into such cells, or if no cell
+            would stay visible.
+    """
+
+    def __init__(
+        self, grid: tuple[int, int], block_size: int = 1, mask_ratio: float = 0.75
+    ) -> None:
+        super().__init__()
+        rows, cols = grid
+        if block_size < 1 or rows % block_size or cols % block_size:
+            raise ValueError(
+                f'block_size={block_size} does not divide the patch grid of '
+                f'{rows}x{cols}. Try block_size=1, or an image size that is a '
+                'multiple of patch_size * block_size.'
+            )
+        places = torch.arange(rows * cols).view(
+            rows // block_size, block_size, cols // block_size, block_size
+        )
+        # (cells, block_size**2): the tokens of every cell, row by row. Not in the
+        # state dict, so that a plain VisionTransformer can load it.
+        cell_tokens = places.transpose(1, 2).reshape(-1, block_size**2)
+        self.register_buffer('cell_tokens', cell_tokens, persistent=False)
+
+        num_cells = len(cell_tokens)
+        visible_cells = int(num_cells * (1 - mask_ratio))  # rounded as in MAE
+        if not 0 <= mask_ratio < 1 or visible_cells < 1:
+            raise ValueError(
+                f'mask_ratio={mask_ratio} leaves none of the {num_cells} cells '
+                'visible. It must lie in [0, 1) and leave one cell or more.'
+            )
+        self.num_visible = visible_cells * block_size**2
+
+    def forward(self, batch: int) -> Masking:
+        """Draw which patches of each of ``batch`` images stay visible."""
+        noise = torch.rand(batch, len(self.cell_tokens), device=self.cell_tokens.device)
+        # (B, cells, block**2) -> (B, L): visible tokens first, then the masked
+        ids_shuffle = self.cell_tokens[noise.argsort(dim=1)].flatten(1)
+        return masking_from_order(ids_shuffle, self.num_visible)
+
+
+def masking_from_order(ids_shuffle: torch.Tensor, num_visible: int) -> Masking:
+    """Describe the draw in which the first ``num_visible`` places are visible.
+
+    Args:
+        ids_shuffle (Tensor): A permutation of the places for each image, int64
+            (B, L).
+        num_visible (int): V.
+    """
+    ids_visible = ids_shuffle[:, :num_visible]
+    # The inverse permutation, without sorting a second time.
+    places = torch.arange(ids_shuffle.shape[1], device=ids_shuffle.device)
+    ids_restore = torch.empty_like(ids_shuffle)
+    ids_restore.scatter_(1, ids_shuffle, places.expand_as(ids_shuffle))
+    mask = torch.ones(ids_shuffle.shape, device=ids_shuffle.device)
+    mask.scatter_(1, ids_visible, 0.0)
+    return Masking(ids_visible, mask, ids_restore)
+
+
+def masking_from_mask(mask: torch.Tensor) -> Masking:
+    """Use a mask again, for instance that of the other branch.
+
+    Args:
+        mask (Tensor): 0 for visible and 1 for masked patches, (B, L); as many
+            visible ones in every image.
+    """
+    num_visible = int((mask[0] == 0).sum())
+    return masking_from_order(mask.argsort(dim=1, stable=True), num_visible)
+
+
+def take_tokens(tokens: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    """Tokens at the given places: (B, L, D) and (B, V) to (B, V, D)."""
+    return tokens.gather(1, ids.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))

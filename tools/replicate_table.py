@@ -1,0 +1,74 @@
+"""docs/replication.json as the tables of docs/replication.md."""
+
+import statistics
+
+COLUMNS = {
+    'cifar10': {
+        'knn': 'k-NN',
+        'linear': 'linear',
+        'partial_1': 'last block',
+        'full': 'fine-tuned',
+    },
+    'camvid': {'miou': 'mIoU', 'box_ap': 'box AP', 'mask_ap': 'mask AP'},
+}
+WHAT = {
+    'random': 'random start',
+    'mae': 'MAE',
+    'contrastive': '+ contrast, same view',
+    'pixel_shift': '+ pixel shift',
+    'feature_decoder': '+ feature decoder',
+    'cmae': '+ colour = CMAE',
+    'cmae_weight_1': 'CMAE, plain InfoNCE (weight 1)',
+}
+TITLE = {
+    'cifar10': 'CIFAR-10: top-1 accuracy, %',
+    'camvid': 'CamVid: UperNet and Mask R-CNN, %',
+}
+INTRODUCTION = """# The paper's claims at small scale
+
+Written by `python tools/replicate.py table` from `docs/replication.json`; run
+`python tools/replicate.py run cifar10` (or `camvid`) to measure again. Mean over the
+seeds, and their standard deviation. Every row adds one thing to the row above it.
+Length 1 is the pre-training of the config in `configs/cifar10` or `configs/camvid`.
+"""
+
+
+def write_markdown(records: list[dict]) -> str:
+    """All tables, one for each experiment, scale, length and batch.
+
+    Args:
+        records (list[dict]): ``run``, ``numbers`` and ``seconds`` of each run.
+    """
+    groups: dict[tuple, dict[str, list[dict]]] = {}
+    for record in records:
+        run = record['run']
+        setting = (run['experiment'], run['scale'], run['length'], run['batch'] or 0)
+        variants = groups.setdefault(setting, {})
+        variants.setdefault(run['variant'], []).append(record)
+    tables = [_table(setting, groups[setting]) for setting in sorted(groups)]
+    return '\n'.join([INTRODUCTION, *tables])
+
+
+def _table(setting: tuple, variants: dict[str, list[dict]]) -> str:
+    experiment, scale, length, batch = setting
+    columns = COLUMNS[experiment]
+    title = f'## {TITLE[experiment]}; scale {scale}, length {length:g}'
+    title += f', batch {batch}' if batch else ''
+    rows = [
+        f'| | seeds | {" | ".join(columns.values())} | pre-training, s |',
+        '|---|---|' + '---|' * (len(columns) + 1),
+    ]
+    for variant in [name for name in WHAT if name in variants]:
+        records = variants[variant]
+        cells = [
+            _spread([record['numbers'][key] for record in records]) for key in columns
+        ]
+        seconds = [record['numbers']['pretrain_seconds'] for record in records]
+        cells.append(f'{statistics.mean(seconds):.0f}')
+        rows.append(f'| {WHAT[variant]} | {len(records)} | {" | ".join(cells)} |')
+    return '\n'.join([title, '', *rows, ''])
+
+
+def _spread(values: list[float]) -> str:
+    mean = f'{statistics.mean(values):.2f}'
+    return f'{mean} ± {statistics.stdev(values):.2f}' if len(values) > 1 else mean
