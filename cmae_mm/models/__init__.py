@@ -1,13 +1,19 @@
 from .cmae import CMAE
+from .cmae_conv_vit import CMAEConvViT
 from .cmae_vit import CMAEViT
+from .coarser_level import CoarserLevel
 from .contrastive_head import ContrastiveHead, PositivePairHead
+from .conv_vit import ConvViT
 from .decoders import FeatureDecoder, PixelDecoder, SharedFeatureDecoder
 from .reconstruction_head import ReconstructionHead
 
 __all__ = [
     'CMAE',
+    'CMAEConvViT',
     'CMAEViT',
+    'CoarserLevel',
     'ContrastiveHead',
+    'ConvViT',
     'FeatureDecoder',
     'PixelDecoder',
     'PositivePairHead',

@@ -108,4 +108,5 @@ def masking_from_mask(mask: torch.Tensor) -> Masking:
 
 def take_tokens(tokens: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
     """Tokens at the given places: (B, L, D) and (B, V) to (B, V, D)."""
-    return tokens.gather(1, ids.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))
+    images = torch.arange(len(tokens), device=tokens.device).unsqueeze(1)
+    return tokens[images, ids]
