@@ -4,6 +4,7 @@ A type written ``cmae_mm.<Name>`` is found from the default scope of any
 OpenMMLab library (mmpretrain, mmseg, mmdet), and can clash with none of theirs.
 """
 
+from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.registry import LOOPS as ROOT_LOOPS
 from mmengine.registry import METRICS as ROOT_METRICS
@@ -17,6 +18,9 @@ from mmengine.registry import Registry
 MODELS = Registry('model', parent=ROOT_MODELS, locations=['cmae_mm.models'])
 TRANSFORMS = Registry(
     'transform', parent=ROOT_TRANSFORMS, locations=['cmae_mm.datasets']
+)
+DATASETS = Registry(
+    'dataset', parent=ROOT_DATASETS, locations=['cmae_mm.datasets.image_folder']
 )
 HOOKS = Registry('hook', parent=ROOT_HOOKS, locations=['cmae_mm.engine'])
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(

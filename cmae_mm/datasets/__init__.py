@@ -1,3 +1,7 @@
+from .loading import LoadMultibandImage
+from .only_rgb import OnlyRGB
 from .pixel_shift import PixelShift
 
-__all__ = ['PixelShift']
+# UnlabelledImages stands in image_folder, which the registry imports when a config
+# asks for it: it needs mmpretrain, and the generator of `scenes` does not.
+__all__ = ['LoadMultibandImage', 'OnlyRGB', 'PixelShift']

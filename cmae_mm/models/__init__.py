@@ -4,6 +4,7 @@ from .cmae_vit import CMAEViT
 from .coarser_level import CoarserLevel
 from .contrastive_head import ContrastiveHead, PositivePairHead
 from .conv_vit import ConvViT
+from .data_preprocessor import MultibandDataPreprocessor
 from .decoders import FeatureDecoder, PixelDecoder, SharedFeatureDecoder
 from .reconstruction_head import ReconstructionHead
 
@@ -15,6 +16,7 @@ __all__ = [
     'ContrastiveHead',
     'ConvViT',
     'FeatureDecoder',
+    'MultibandDataPreprocessor',
     'PixelDecoder',
     'PositivePairHead',
     'ReconstructionHead',
