@@ -37,12 +37,17 @@ class _StandIn:
 _NOT_WANTED = (
     ('argparse', 'Namespace'),
     ('mmengine.logging.history_buffer', 'HistoryBuffer'),
+    ('builtins', 'getattr'),  # how a HistoryBuffer names its methods
     ('numpy', 'dtype'),
     ('numpy', 'ndarray'),
     ('numpy.core.multiarray', '_reconstruct'),
     ('numpy.core.multiarray', 'scalar'),
     ('numpy._core.multiarray', '_reconstruct'),
     ('numpy._core.multiarray', 'scalar'),
+)
+_OTHER_WAY = (
+    ' Another way, where you trust its origin: load it with torch.load(file, '
+    "weights_only=False), which runs that code, and save its 'state_dict' alone."
 )
 
 
@@ -78,24 +83,14 @@ def read_checkpoint(path: Path) -> dict:
         with _stand_ins():
             checkpoint = load_checkpoint_file(str(path), map_location='cpu')
     except RuntimeError as error:
-        raise ConversionError(f'{error} {_PLAIN if _refused(error) else ""}') from error
+        refused = isinstance(error.__cause__, pickle.UnpicklingError)
+        raise ConversionError(f'{error}{_OTHER_WAY if refused else ""}') from error
     if not isinstance(checkpoint, dict):
         raise ConversionError(
             f'{path} holds a {type(checkpoint).__name__}; needed: a checkpoint, that '
             'is a dict of tensors.'
         )
     return checkpoint
-
-
-_PLAIN = (
-    'Another way, where you trust its origin: load it with torch.load(file, '
-    "weights_only=False), which runs that code, and save its 'state_dict' alone."
-)
-
-
-def _refused(error: RuntimeError) -> bool:
-    """Whether torch refused an object, rather than failed to read at all."""
-    return isinstance(error.__cause__, pickle.UnpicklingError)
 
 
 def _read_safetensors(path: Path) -> dict:

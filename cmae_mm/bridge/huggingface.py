@@ -19,8 +19,7 @@ from .names import (
     rename,
     split_qkv,
 )
-from .source import Features, Source
-from .timm_vit import STATISTICS
+from .source import STATISTICS, Features, Source
 from .vit import Hints, ViTSize, measure
 
 LICENCE = (
@@ -57,6 +56,7 @@ def read(path: Path, hints: Hints) -> Source:
     left_out = leave_out(unknown, NOT_ENCODER, "Hugging Face's ViT or ViTMAE")
     hints = hints.or_else(
         heads=config.get('num_attention_heads'),
+        grid=_grid(config),
         eps=config.get('layer_norm_eps', 1e-12),
     )
     size = measure(part_of(weights, 'backbone'), hints)
@@ -145,15 +145,16 @@ def _read_config(file: Path) -> dict:
     return config
 
 
-def _model(kind: str, size: ViTSize, weights: Weights, **kwargs) -> torch.nn.Module:
-    """transformers' own model, strictly loaded.
+def _grid(config: dict) -> tuple[int, int] | None:
+    """Rows and columns of patches, where images are not square."""
+    if not isinstance(config.get('image_size'), list):
+        return None
+    rows, columns = (side // config['patch_size'] for side in config['image_size'])
+    return rows, columns
 
-    Args:
-        kind (str): 'ViT' or 'ViTMAE'.
-        size (ViTSize): Its size.
-        weights (dict[str, Tensor]): In transformers' names.
-        **kwargs: For the model; those that the config takes go there.
-    """
+
+def _model(kind: str, size: ViTSize, weights: Weights, **kwargs) -> torch.nn.Module:
+    """transformers' own model (kind 'ViT' or 'ViTMAE'), strictly loaded."""
     transformers = need('transformers')
     settings = {'mask_ratio': 0.0} if kind == 'ViTMAE' else {}
     rows, columns = size.image

@@ -9,8 +9,8 @@ from .source import Source
 from .vit import Hints, measure
 
 LICENCE = (
-    'facebookresearch/mae: CC BY-NC 4.0. Its weights, and what is trained from them, '
-    'are for non-commercial use.'
+    'facebookresearch/mae: CC BY-NC 4.0. Its weights, and what is adapted from them, '
+    'are for non-commercial use only.'
 )
 
 

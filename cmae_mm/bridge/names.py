@@ -12,6 +12,8 @@ import torch
 from .errors import ConversionError
 
 Weights = dict[str, torch.Tensor]
+_KIND = r'(\.weight|\.bias)?'  # the end of a name, not in the tables
+_QKV = ('query', 'key', 'value')
 
 # What a checkpoint of cmae_mm.CMAE consists of.
 PARTS = (
@@ -94,9 +96,6 @@ HF_VITMAE = {
 }
 
 
-KIND = r'(\.weight|\.bias)?'
-
-
 def rename(weights: Weights, table: dict[str, str]) -> tuple[Weights, Weights]:
     """Rename tensors by a table.
 
@@ -109,7 +108,7 @@ def rename(weights: Weights, table: dict[str, str]) -> tuple[Weights, Weights]:
         under their old names.
     """
     rules = [
-        (re.compile(re.escape(old).replace(r'\*', r'(\d+)') + KIND), new)
+        (re.compile(re.escape(old).replace(r'\*', r'(\d+)') + _KIND), new)
         for old, new in table.items()
     ]
     renamed, unknown = {}, {}
@@ -145,9 +144,6 @@ def with_prefix(weights: Weights, prefix: str) -> Weights:
     return {f'{prefix}.{name}': tensor for name, tensor in weights.items()}
 
 
-QKV = ('query', 'key', 'value')
-
-
 def fuse_qkv(weights: Weights) -> Weights:
     """Put query, key and value of Hugging Face into one matrix, in this order.
 
@@ -165,7 +161,7 @@ def fuse_qkv(weights: Weights) -> Weights:
             fused[name] = tensor
             continue
         start, _, kind = match.groups()
-        names = [f'{start}.{one}.{kind}' for one in QKV]
+        names = [f'{start}.{one}.{kind}' for one in _QKV]
         if missing := [one for one in names if one not in weights]:
             raise ConversionError(f'{name} is there, but {missing[0]} is missing.')
         fused[f'{start}.qkv.{kind}'] = torch.cat([weights[one] for one in names])
@@ -178,7 +174,7 @@ def split_qkv(weights: Weights) -> Weights:
     for name, tensor in weights.items():
         if match := re.fullmatch(r'(.*)\.qkv\.(weight|bias)', name):
             start, kind = match.groups()
-            for one, third in zip(QKV, tensor.chunk(3), strict=True):
+            for one, third in zip(_QKV, tensor.chunk(3), strict=True):
                 split[f'{start}.{one}.{kind}'] = third
         else:
             split[name] = tensor

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import torch
 from mmpretrain.models import VisionTransformer
 from mmpretrain.models.necks import MAEPretrainDecoder
 from torch import nn
@@ -131,6 +130,9 @@ def _backbone(size: ViTSize, final_norm: bool) -> VisionTransformer:
 
 def _decoder_like(weights: Weights) -> MAEPretrainDecoder:
     """An untrained decoder with tensors of the same shapes."""
+    for name in ('decoder_embed.weight', 'decoder_pos_embed', 'decoder_pred.weight'):
+        if name not in weights:
+            raise ConversionError(f'pixel_decoder is incomplete: {name} is missing.')
     width, embed_dim = weights['decoder_embed.weight'].shape
     hidden = len(weights.get('decoder_blocks.0.ffn.layers.0.0.weight', ()))
     return MAEPretrainDecoder(
@@ -147,8 +149,7 @@ def _decoder_like(weights: Weights) -> MAEPretrainDecoder:
 def _load(model: nn.Module, weights: Weights, part: str) -> None:
     """Load strictly, or say what does not fit."""
     try:
-        with torch.no_grad():
-            model.load_state_dict(dict(weights), strict=True)
+        model.load_state_dict(dict(weights), strict=True)
     except RuntimeError as error:
         raise ConversionError(
             f'{part} does not fit into {type(model).__name__}: {error}'

@@ -6,6 +6,12 @@ import torch
 from .names import Weights
 from .vit import ViTSize
 
+# A note for weights that may come from anywhere.
+STATISTICS = (
+    'images are normalised as the source was trained: some ViTs want mean and std '
+    '127.5 in all channels instead of the ImageNet statistics of our configs'
+)
+
 # (B, C, H, W) normalised images -> (B, 1 + L, D) tokens, or (B, D) if pooled.
 Features = Callable[[torch.Tensor], torch.Tensor]
 

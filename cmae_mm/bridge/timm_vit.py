@@ -10,16 +10,12 @@ from .errors import ConversionError
 from .extras import need
 from .files import read_checkpoint, weights_of, write_weights
 from .names import TIMM, Weights, inverse, leave_out, part_of, rename
-from .source import Features, Source
+from .source import STATISTICS, Features, Source
 from .vit import Hints, ViTSize, measure
 
 LICENCE = (
     'timm: the code is Apache-2.0, but every set of weights has its own licence: see '
     "its model card. Those named '.mae' are CC BY-NC 4.0, non-commercial."
-)
-STATISTICS = (
-    'images are normalised as the source was trained: some ViTs want mean and std '
-    '127.5 in all channels instead of the ImageNet statistics of our configs'
 )
 
 

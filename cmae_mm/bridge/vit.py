@@ -93,11 +93,12 @@ def measure(backbone: Weights, hints: Hints) -> ViTSize:
     _check_names(set(backbone), _names(depth, last))
 
     embed = backbone['patch_embed.projection.weight']
-    width, channels, patch, patch_width = embed.shape
-    if patch != patch_width:
+    if embed.ndim != 4 or embed.shape[2] != embed.shape[3]:
         raise ConversionError(
-            f'The patches are {patch}x{patch_width} pixels; needed: square ones.'
+            f'The patch embedding is a tensor of {tuple(embed.shape)}; needed: width, '
+            'channels, and the side of a square patch twice.'
         )
+    width, channels, patch, _ = embed.shape
     return ViTSize(
         width=width,
         depth=depth,

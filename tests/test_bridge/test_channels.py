@@ -19,7 +19,8 @@ def network(weights=None):
     ).double()
     if weights is not None:
         model.load_state_dict(weights)
-    return model.eval()
+    model.eval()
+    return model
 
 
 def test_an_rgb_picture_gives_the_features_of_the_released_weights(randomise):

@@ -65,6 +65,8 @@ def test_images_need_be_neither_square_nor_rgb(tmp_path, mae_weights):
         pytest.importorskip(needed)
         place = tmp_path / (target + ENDING[target])
         assert convert(kept, place, 'cmae-mm', target).difference < 1e-5
+    back = convert(tmp_path / 'hf', tmp_path / 'back.pth', 'hf', 'cmae-mm')
+    assert back.size == done.size  # from config.json
 
 
 def test_features_that_differ_leave_nothing_behind(tmp_path, make_source):

@@ -25,7 +25,8 @@ def ours(file, eps=1e-12, **kwargs):
         **{'arch': ARCH, **kwargs},
     )
     model.init_weights()
-    return model.eval()
+    model.eval()
+    return model
 
 
 @pytest.mark.parametrize('ending', ['model.safetensors', 'pytorch_model.bin'])

@@ -1,3 +1,4 @@
+from argparse import Namespace
 from functools import partial
 
 import pytest
@@ -72,6 +73,24 @@ def test_the_stored_positions_are_kept(tmp_path, make_source, mae_weights):
     assert torch.equal(
         weights['pixel_decoder.decoder_pos_embed'], mae_weights['decoder_pos_embed']
     )
+
+
+@pytest.mark.skipif(
+    not hasattr(torch.serialization, 'safe_globals'), reason='torch refuses such files'
+)
+def test_the_command_line_in_a_file_is_passed_over(tmp_path, mae_weights):
+    torch.save(dict(model=mae_weights, args=Namespace(lr=1e-3)), tmp_path / 'mae.pth')
+    done = convert(
+        tmp_path / 'mae.pth', tmp_path / 'ours.pth', 'mae', 'cmae-mm', heads=2
+    )
+    assert done.parts == {'backbone': 30, 'pixel_decoder': 20}
+
+
+def test_half_a_decoder_is_refused(tmp_path, mae_weights):
+    del mae_weights['decoder_embed.weight']
+    torch.save(mae_weights, tmp_path / 'half.pth')
+    with pytest.raises(ConversionError, match=r'decoder_embed\.weight is missing'):
+        convert(tmp_path / 'half.pth', tmp_path / 'x.pth', 'mae', 'cmae-mm', heads=2)
 
 
 def test_a_fine_tuned_mae_leaves_its_classifier(tmp_path, mae_weights):

@@ -43,7 +43,9 @@ def test_no_two_names_become_the_same():
 
 
 def test_query_key_and_value_stand_in_this_order():
-    parts = {f'a.{name}.weight': torch.randn(4, 4) for name in ('value', 'query', 'key')}
+    parts = {
+        f'a.{name}.weight': torch.randn(4, 4) for name in ('value', 'query', 'key')
+    }
     fused = fuse_qkv({**parts, 'other.weight': torch.ones(1)})
     assert set(fused) == {'a.qkv.weight', 'other.weight'}
     hidden = torch.randn(4)

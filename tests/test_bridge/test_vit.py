@@ -39,6 +39,13 @@ def test_what_tensors_do_not_tell_must_be_said():
     assert (size.image, size.channels, size.eps) == ((8, 12), 5, 1e-12)
 
 
+def test_patches_must_be_square():
+    arch = dict(embed_dims=8, num_layers=1, num_heads=1, feedforward_channels=8)
+    weights = backbone(arch, img_size=16, patch_size=(4, 8))
+    with pytest.raises(ConversionError, match=r'\(8, 3, 4, 8\)'):
+        measure(weights, Hints(heads=1))
+
+
 def test_a_norm_after_the_mean_is_seen():
     arch = dict(embed_dims=8, num_layers=1, num_heads=1, feedforward_channels=8)
     weights = backbone(arch, final_norm=False, out_type='avg_featmap')
