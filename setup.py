@@ -86,9 +86,10 @@ readme = HERE / 'README.md'
 extras = {
     'optional': read_requirements('optional'),
     'tests': read_requirements('tests'),
+    'bridge': read_requirements('bridge'),
     'mim': read_requirements('mminstall'),  # read by `mim install`
 }
-extras['all'] = extras['optional'] + extras['tests']
+extras['all'] = extras['optional'] + extras['tests'] + extras['bridge']
 
 setup(
     name='cmae-mm',

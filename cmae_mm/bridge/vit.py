@@ -1,0 +1,165 @@
+"""Size of a vision transformer, read off its tensors."""
+
+from dataclasses import dataclass, replace
+from math import isqrt
+
+from .errors import ConversionError
+from .names import Weights
+
+# Heads leave no trace in the shapes: 64 numbers per head in ViT-S, B and L, 80 in
+# ViT-H. Any other width may have any number (ours of 192 has 6, DeiT-Ti has 3).
+STANDARD_HEADS = {384: 6, 768: 12, 1024: 16, 1280: 16}
+
+
+@dataclass(frozen=True)
+class ViTSize:
+    """What has to be known to build a plain vision transformer.
+
+    Args:
+        width (int): Numbers per token.
+        depth (int): Blocks.
+        heads (int): Attention heads per block.
+        hidden (int): Width inside the MLPs.
+        patch (int): Side of a patch, pixels.
+        grid (tuple[int, int]): Rows and columns of patches.
+        channels (int): Channels of an image.
+        pooled (bool): Whether the last LayerNorm stands after the mean over the
+            patches (fine-tuned models) instead of at every token.
+        eps (float): Of all LayerNorms.
+    """
+
+    width: int
+    depth: int
+    heads: int
+    hidden: int
+    patch: int
+    grid: tuple[int, int]
+    channels: int
+    pooled: bool
+    eps: float = 1e-6
+
+    @property
+    def image(self) -> tuple[int, int]:
+        """Height and width of the images, pixels."""
+        return self.grid[0] * self.patch, self.grid[1] * self.patch
+
+    def __str__(self) -> str:
+        height, width = self.image
+        return (
+            f'ViT of width {self.width}, depth {self.depth}, {self.heads} heads, '
+            f'patch {self.patch}, for {height}x{width} images of {self.channels} '
+            'channels'
+        )
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What the tensors do not tell; None where nobody said it.
+
+    Args:
+        heads (int, optional): Attention heads; otherwise those of ViT-S, B, L or H.
+        grid (tuple[int, int], optional): Rows and columns of patches; otherwise a
+            square.
+        eps (float, optional): Of the LayerNorms; otherwise mmpretrain's 1e-6.
+    """
+
+    heads: int | None = None
+    grid: tuple[int, int] | None = None
+    eps: float | None = None
+
+    def or_else(self, **said) -> 'Hints':
+        """These, completed by the same from a second place."""
+        mine = {k: v for k, v in vars(self).items() if v is not None}
+        return replace(self, **{**said, **mine})
+
+
+def measure(backbone: Weights, hints: Hints) -> ViTSize:
+    """Find the size of a backbone.
+
+    Args:
+        backbone (dict[str, Tensor]): State dict in the names of
+            :class:`mmpretrain.VisionTransformer`.
+        hints (Hints): What its tensors do not tell.
+
+    Returns:
+        ViTSize: Its size.
+
+    Raises:
+        ConversionError: If it is not a plain vision transformer, or something that
+            its tensors do not tell is missing or does not fit.
+    """
+    depth = sum(name.endswith('.ln1.weight') for name in backbone)
+    last = 'ln1' if 'ln1.weight' in backbone else 'ln2'
+    _check_names(set(backbone), _names(depth, last))
+
+    embed = backbone['patch_embed.projection.weight']
+    if embed.ndim != 4 or embed.shape[2] != embed.shape[3]:
+        raise ConversionError(
+            f'The patch embedding is a tensor of {tuple(embed.shape)}; needed: width, '
+            'channels, and the side of a square patch twice.'
+        )
+    width, channels, patch, _ = embed.shape
+    return ViTSize(
+        width=width,
+        depth=depth,
+        heads=_heads(width, hints.heads),
+        hidden=len(backbone['layers.0.ffn.layers.0.0.weight']),
+        patch=patch,
+        grid=_grid(backbone['pos_embed'].shape[1] - 1, hints.grid),
+        channels=channels,
+        pooled=last == 'ln2',
+        eps=1e-6 if hints.eps is None else hints.eps,
+    )
+
+
+def _heads(width: int, said: int | None) -> int:
+    """Number of heads."""
+    if said is None and width not in STANDARD_HEADS:
+        raise ConversionError(
+            f'The number of heads of a ViT of width {width} cannot be read off its '
+            'tensors. Say it: --heads N (the width per head is mostly 32 or 64).'
+        )
+    heads = STANDARD_HEADS[width] if said is None else said
+    if heads < 1 or width % heads:
+        raise ConversionError(f'{heads} heads do not divide the width of {width}.')
+    return heads
+
+
+def _grid(patches: int, said: tuple[int, int] | None) -> tuple[int, int]:
+    """Rows and columns of patches."""
+    rows, columns = said or (isqrt(max(patches, 0)),) * 2
+    if patches < 1 or rows * columns != patches:
+        raise ConversionError(
+            f'The positions are those of a class token and {patches} patches, which '
+            f'are not {rows}x{columns}. Say what they are: --grid ROWS COLUMNS.'
+        )
+    return rows, columns
+
+
+def _names(depth: int, last: str) -> set[str]:
+    """All names of a plain vision transformer."""
+    inside = ('ln1', 'attn.qkv', 'attn.proj', 'ln2', 'ffn.layers.0.0', 'ffn.layers.1')
+    layers = [f'layers.{i}.{layer}' for i in range(max(depth, 1)) for layer in inside]
+    modules = ['patch_embed.projection', *layers, last]
+    return {
+        'cls_token',
+        'pos_embed',
+        *(f'{module}.{kind}' for module in modules for kind in ('weight', 'bias')),
+    }
+
+
+def _check_names(came: set[str], wanted: set[str]) -> None:
+    """Refuse a backbone of another architecture, and say why."""
+    missing, strange = sorted(wanted - came), sorted(came - wanted)
+    if missing or strange:
+        raise ConversionError(
+            f'The backbone is no plain vision transformer (or --from is wrong). '
+            f'Missing: {_examples(missing)}; not expected: {_examples(strange)} '
+            '(in the names of mmpretrain).'
+        )
+
+
+def _examples(names: list[str]) -> str:
+    """The first few of many names, and how many there are."""
+    rest = f' and {len(names) - 3} more' if len(names) > 3 else ''
+    return (', '.join(names[:3]) or 'nothing') + rest

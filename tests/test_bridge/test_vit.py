@@ -1,0 +1,69 @@
+import pytest
+import torch
+from mmpretrain.models import VisionTransformer
+
+from cmae_mm.bridge.errors import ConversionError
+from cmae_mm.bridge.vit import Hints, ViTSize, measure
+
+
+def backbone(arch, **kwargs):
+    with torch.device('meta'):
+        return VisionTransformer(arch, **kwargs).state_dict()
+
+
+def test_the_sizes_of_the_paper_are_found():
+    for arch, width, depth, heads, patch in [
+        ('deit-s', 384, 12, 6, 16),
+        ('b', 768, 12, 12, 16),
+        ('l', 1024, 24, 16, 16),
+        ('h', 1280, 32, 16, 14),
+    ]:
+        size = measure(backbone(arch, patch_size=patch), Hints())
+        grid = (224 // patch, 224 // patch)
+        assert size == ViTSize(
+            width, depth, heads, 4 * width, patch, grid, 3, pooled=False
+        )
+        assert size.image == (224, 224)
+
+
+def test_what_tensors_do_not_tell_must_be_said():
+    arch = dict(embed_dims=24, num_layers=1, num_heads=3, feedforward_channels=8)
+    weights = backbone(arch, img_size=(8, 12), patch_size=4, in_channels=5)
+    with pytest.raises(ConversionError, match='width 24 .*--heads'):
+        measure(weights, Hints(grid=(2, 3)))
+    with pytest.raises(ConversionError, match='5 heads do not divide'):
+        measure(weights, Hints(heads=5, grid=(2, 3)))
+    with pytest.raises(ConversionError, match='6 patches, which are not 2x2.*--grid'):
+        measure(weights, Hints(heads=3))
+    size = measure(weights, Hints(heads=3, grid=(2, 3), eps=1e-12))
+    assert (size.image, size.channels, size.eps) == ((8, 12), 5, 1e-12)
+
+
+def test_patches_must_be_square():
+    arch = dict(embed_dims=8, num_layers=1, num_heads=1, feedforward_channels=8)
+    weights = backbone(arch, img_size=16, patch_size=(4, 8))
+    with pytest.raises(ConversionError, match=r'\(8, 3, 4, 8\)'):
+        measure(weights, Hints(heads=1))
+
+
+def test_a_norm_after_the_mean_is_seen():
+    arch = dict(embed_dims=8, num_layers=1, num_heads=1, feedforward_channels=8)
+    weights = backbone(arch, final_norm=False, out_type='avg_featmap')
+    assert measure(weights, Hints(heads=1)).pooled
+
+
+def test_another_architecture_is_refused():
+    weights = backbone('deit-t')
+    weights['layers.3.attn.gamma1.weight'] = torch.ones(192)
+    del weights['layers.2.attn.qkv.bias']
+    with pytest.raises(
+        ConversionError, match=r'layers\.2\.attn\.qkv\.bias.*layers\.3\.attn\.gamma1'
+    ):
+        measure(weights, Hints(heads=3))
+    with pytest.raises(ConversionError, match='no plain vision transformer'):
+        measure({'stem.conv.weight': torch.ones(1)}, Hints())
+
+
+def test_the_first_hint_wins():
+    hints = Hints(heads=3).or_else(heads=4, eps=1e-12, grid=None)
+    assert hints == Hints(heads=3, eps=1e-12)
