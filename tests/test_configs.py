@@ -1,5 +1,7 @@
 """Every config parses, builds, and means what its header says."""
 
+import copy
+import functools
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,13 @@ NAMES = [str(f.relative_to(CONFIGS)) for f in FILES]
 PRETRAIN = 'pretrain/{}_vit-base-p16_32xb128-amp-coslr-{}e_in1k.py'
 
 
+@functools.cache
+def parse(name):
+    return Config.fromfile(CONFIGS / name)
+
+
 def load(name):
-    cfg = Config.fromfile(CONFIGS / name)
+    cfg = copy.deepcopy(parse(name))
     init_default_scope(cfg.default_scope)
     return cfg
 
