@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from .models import CMAE
+from .models.masking import take_tokens
 
 
 @torch.no_grad()
@@ -27,21 +28,19 @@ def reconstruct(model: CMAE, views: list[torch.Tensor]) -> list[dict[str, np.nda
     view, shifted = model.data_preprocessor(
         dict(inputs=[v.clone() for v in views], data_samples=None)
     )['inputs']
-    latent, mask, ids_restore = model.backbone(view)
-    patches = model.pixel_decoder(latent, ids_restore)  # (B, L, P)
-    truth = model.head.patchify(view)
-    if model.head.norm_pix:
-        deviation = (truth.var(dim=-1, keepdim=True) + 1e-6).sqrt()
-        patches = patches * deviation + truth.mean(dim=-1, keepdim=True)
-    masked = mask.unsqueeze(-1)
-    grid = model.pixel_decoder.grid
+    latent, masking = model.backbone(view)
+    rebuilt = model.pixel_decoder(latent, masking)  # (B, L - V, P)
+    head, grid = model.head, model.pixel_decoder.grid
+    truth = head.patchify(view)  # (B, L, P)
+    if head.norm_pix:
+        mean, deviation = head.statistics(take_tokens(truth, masking.ids_masked))
+        rebuilt = rebuilt * deviation + mean
+    places = masking.ids_masked.unsqueeze(-1).expand_as(rebuilt)
     pictures = {
         'input': view,
         # Zero is the mean colour of the data set.
-        'masked': model.head.unpatchify(truth * (1 - masked), grid),
-        'reconstruction': model.head.unpatchify(
-            truth * (1 - masked) + patches * masked, grid
-        ),
+        'masked': head.unpatchify(truth.scatter(1, places, 0.0), grid),
+        'reconstruction': head.unpatchify(truth.scatter(1, places, rebuilt), grid),
         'target view': shifted,
     }
     preprocessor = model.data_preprocessor

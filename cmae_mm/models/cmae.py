@@ -14,6 +14,7 @@ from mmpretrain.structures import DataSample
 from cmae_mm.registry import MODELS
 
 from .decoders import SharedFeatureDecoder
+from .masking import Masking
 from .momentum import copy_parameters, cosine_decay, update_parameters
 
 TARGET_PREFIXES = ('target_backbone.', 'target_projector.')
@@ -191,27 +192,25 @@ class CMAE(BaseSelfSupervisor):
         """
         view, shifted_view = self._two_views(inputs)
 
-        latent, mask, ids_restore = self.backbone(view)  # (B, E+V, D), 2x (B, L)
-        pixels = self.pixel_decoder(latent, ids_restore)  # (B, L, P)
-        losses = {'loss_reconstruction': self.head.loss(pixels, view, mask)}
+        latent, masking = self.backbone(view)  # (B, E+V, D)
+        pixels = self.pixel_decoder(latent, masking)  # (B, L-V, P)
+        losses = {'loss_reconstruction': self.head.loss(pixels, view, masking)}
         if self.contrastive_weight == 0:
             return losses
 
-        completed = self.complete_features(latent, ids_restore)  # (B, D)
+        completed = self.complete_features(latent, masking)  # (B, D)
         query = self.projector((completed,))[0]  # (B, C)
-        key = self.target(shifted_view, None if self.target_sees_all else mask)
+        key = self.target(shifted_view, None if self.target_sees_all else masking)
         loss, logs = self.contrastive_head.loss(query, key)
         losses['loss_contrastive'] = self.contrastive_weight * loss
         return {**losses, **logs}
 
-    def complete_features(
-        self, latent: torch.Tensor, ids_restore: torch.Tensor
-    ) -> torch.Tensor:
+    def complete_features(self, latent: torch.Tensor, masking: Masking) -> torch.Tensor:
         """The online branch's word on the whole image.
 
         Args:
             latent (Tensor): (B, E + V, D).
-            ids_restore (Tensor): (B, L).
+            masking (Masking): Where the visible tokens belong.
 
         Returns:
             Tensor: Mean over all patches, the masked ones completed, (B, D).
@@ -219,28 +218,28 @@ class CMAE(BaseSelfSupervisor):
         if self.feature_decoder is None:
             return latent[:, self.num_extra_tokens :].mean(dim=1)
         if isinstance(self.feature_decoder, SharedFeatureDecoder):
-            tokens = self.pixel_decoder.complete(latent, ids_restore)
-            return self.feature_decoder(tokens)
-        return self.feature_decoder(latent, ids_restore)
+            tokens = self.pixel_decoder.complete(latent, masking)
+            return self.feature_decoder(self.pixel_decoder.decoder_norm(tokens))
+        return self.feature_decoder(latent, masking)
 
     @torch.no_grad()
     def target(
-        self, shifted_view: torch.Tensor, mask: torch.Tensor | None = None
+        self, shifted_view: torch.Tensor, masking: Masking | None = None
     ) -> torch.Tensor:
         """Update the momentum branch, and let it see the shifted view.
 
         Args:
             shifted_view (Tensor): (B, channels, H, W), normalised, float.
-            mask (Tensor, optional): (B, L), 1 for patches it must not see. None
-                shows the whole view.
+            masking (Masking, optional): What it must not see. None shows the
+                whole view.
 
         Returns:
             Tensor: Projections of the mean patch feature, (B, C), no gradient.
         """
         self.update_target()
-        # (B, E + L, D) is the last output without a mask, the first with one.
-        out = self.target_backbone(shifted_view, mask=mask)
-        tokens = out[-1] if mask is None else out[0]
+        # (B, E + L, D) is the last output without masking, the first with it.
+        out = self.target_backbone(shifted_view, masking)
+        tokens = out[-1] if masking is None else out[0]
         mean = tokens[:, self.num_extra_tokens :].mean(dim=1)  # (B, D)
         return self.target_projector((mean,))[0]
 
@@ -277,7 +276,7 @@ class CMAE(BaseSelfSupervisor):
         """
         if not isinstance(inputs, torch.Tensor):
             inputs = inputs[0]
-        return self.backbone(inputs, mask=None)
+        return self.backbone(inputs, masking=None)
 
     def forward(
         self,

@@ -6,7 +6,7 @@ from torch import nn
 from cmae_mm.registry import MODELS
 
 from .conv_vit import ConvViT
-from .masking import BlockMasking, masking_from_mask, take_tokens
+from .masking import BlockMasking, Masking, take_tokens
 from .positions import sincos_positions
 
 
@@ -74,26 +74,24 @@ class CMAEConvViT(ConvViT):
         nn.init.xavier_uniform_(self.patch_embed.projection.weight.data.flatten(1))
 
     def forward(
-        self, x: torch.Tensor, mask: bool | torch.Tensor | None = True
-    ) -> tuple[torch.Tensor, ...]:
+        self, x: torch.Tensor, masking: Masking | bool | None = True
+    ) -> tuple[torch.Tensor, Masking] | tuple[torch.Tensor]:
         """Encode the visible patches, or the whole image.
 
         Args:
             x (Tensor): Normalised images, (B, in_channels, height, width), float.
-            mask (bool | Tensor, optional): True masks patches at random; a mask
-                (B, L) with 0 for visible and 1 for masked patches is used as it
-                is; False or None encodes the whole image. Defaults to True.
+            masking (Masking | bool, optional): True draws what stays visible; a
+                :class:`cmae_mm.models.masking.Masking` is used as it is; False or
+                None encodes the whole image. Defaults to True.
 
         Returns:
-            tuple[Tensor, ...]: With a mask: latents of the visible patches
-            (B, V, D), mask (B, L), 0 for visible and 1 for masked patches, and
-            ids_restore (B, L), see :class:`cmae_mm.models.masking.Masking`.
-            Without: one (B, L, D).
+            tuple: With masking: latents of the visible patches (B, V, D), and the
+            masking. Without: one (B, L, D).
 
         Raises:
             ValueError: If masked images are not of ``img_size``.
         """
-        if mask is None or mask is False:
+        if masking is None or masking is False:
             maps, tokens, _ = self.embed(x)
             return (self._transform(tokens, self._project(maps)),)
         if tuple(x.shape[-2:]) != self.img_size:
@@ -102,14 +100,15 @@ class CMAEConvViT(ConvViT):
                 f'for img_size={self.img_size}. Let the crop of the pipeline and '
                 'img_size of the model agree.'
             )
-        masking = self.masking(len(x)) if mask is True else masking_from_mask(mask)
+        if masking is True:
+            masking = self.masking(len(x))
         masked = masking.mask.bool().view(-1, 1, *self.patch_resolution)
         maps, tokens, _ = self.embed(x, masked)
         latent = self._transform(
             take_tokens(tokens, masking.ids_visible),
             take_tokens(self._project(maps), masking.ids_visible),
         )
-        return latent, masking.mask, masking.ids_restore
+        return latent, masking
 
     def _project(self, maps: list[torch.Tensor]) -> torch.Tensor:
         """Sum of the maps of the stages of convolutions, as tokens (B, L, D)."""

@@ -1,11 +1,12 @@
 import torch
+import torch.nn.functional as F
 from mmpretrain.models.backbones import VisionTransformer
 from mmpretrain.models.selfsup.mae import MAEViT
 from torch import nn
 
 from cmae_mm.registry import MODELS
 
-from .masking import BlockMasking, masking_from_mask, take_tokens
+from .masking import BlockMasking, Masking, take_patches, take_tokens
 from .positions import sincos_positions
 
 
@@ -15,8 +16,8 @@ class CMAEViT(MAEViT):
 
     What it adds to :class:`mmpretrain.models.selfsup.mae.MAEViT`: masking in square
     blocks of patches (see :class:`cmae_mm.models.masking.BlockMasking`), patch
-    grids that are not square, any number of channels, and a mask that comes
-    from outside.
+    grids that are not square, any number of channels, and less work: only the
+    visible patches are embedded.
 
     The state dict is that of a :class:`mmpretrain.VisionTransformer` of the
     same ``arch``, ``img_size`` and ``patch_size``.
@@ -79,27 +80,25 @@ class CMAEViT(MAEViT):
         nn.init.normal_(self.cls_token, std=0.02)
 
     def forward(
-        self, x: torch.Tensor, mask: bool | torch.Tensor | None = True
-    ) -> tuple[torch.Tensor, ...]:
+        self, x: torch.Tensor, masking: Masking | bool | None = True
+    ) -> tuple[torch.Tensor, Masking] | tuple[torch.Tensor, ...]:
         """Encode the visible patches, or the whole image.
 
         Args:
             x (Tensor): Normalised images, (B, channels, H, W), float.
-            mask (bool | Tensor, optional): True masks patches at random; a mask
-                (B, L) with 0 for visible and 1 for masked patches is used as it
-                is; False or None encodes the whole image. Defaults to True.
+            masking (Masking | bool, optional): True draws what stays visible; a
+                :class:`cmae_mm.models.masking.Masking` is used as it is; False or
+                None encodes the whole image. Defaults to True.
 
         Returns:
-            tuple[Tensor, ...]: With a mask: latents of the class token and the
-            visible patches (B, 1 + V, D), mask (B, L), float, 0 for visible and 1
-            for masked patches, and ids_restore (B, L), see
-            :class:`cmae_mm.models.masking.Masking`. Without: the outputs of
+            tuple: With masking: latents of the class token and the visible patches
+            (B, 1 + V, D), and the masking. Without: the outputs of
             :class:`mmpretrain.VisionTransformer`, (B, 1 + L, D) each.
 
         Raises:
             ValueError: If masked images are not of ``img_size``.
         """
-        if mask is None or mask is False:
+        if masking is None or masking is False:
             return super().forward(x, mask=None)
         if tuple(x.shape[-2:]) != tuple(self.img_size):
             raise ValueError(
@@ -107,14 +106,28 @@ class CMAEViT(MAEViT):
                 f'for img_size={tuple(self.img_size)}. Let the crop of the '
                 'pipeline and img_size of the model agree.'
             )
-        masking = self.masking(len(x)) if mask is True else masking_from_mask(mask)
-
-        patches = self.patch_embed(x)[0] + self.pos_embed[:, 1:]  # (B, L, D)
-        visible = take_tokens(patches, masking.ids_visible)  # (B, V, D)
-        class_token = self.cls_token + self.pos_embed[:, :1]
-        tokens = torch.cat([class_token.expand(len(x), -1, -1), visible], dim=1)
+        if masking is True:
+            masking = self.masking(len(x))
+        positions = self.pos_embed.expand(len(x), -1, -1)
+        visible = self.embed_patches(x, masking.ids_visible)  # (B, V, D)
+        visible = visible + take_tokens(positions[:, 1:], masking.ids_visible)
+        tokens = torch.cat([self.cls_token + positions[:, :1], visible], dim=1)
         for layer in self.layers:
             tokens = layer(tokens)
         if self.final_norm:
             tokens = self.norm1(tokens)
-        return tokens, masking.mask, masking.ids_restore
+        return tokens, masking
+
+    def embed_patches(self, x: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        """The patch embedding, as a matrix product on the given patches alone.
+
+        Args:
+            x (Tensor): (B, channels, H, W).
+            ids (Tensor): Places of patches, int64 (B, N).
+
+        Returns:
+            Tensor: (B, N, D), without positions.
+        """
+        conv = self.patch_embed.projection
+        weight = conv.weight.permute(0, 2, 3, 1).flatten(1)  # (D, p * p * C)
+        return F.linear(take_patches(x, ids, self.patch_size), weight, conv.bias)

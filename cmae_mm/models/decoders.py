@@ -11,16 +11,17 @@ from torch import nn
 
 from cmae_mm.registry import MODELS
 
-from .masking import take_tokens
+from .masking import Masking, take_tokens
 from .positions import sincos_positions
 
 
 @MODELS.register_module()
 class PixelDecoder(MAEPretrainDecoder):
-    """Rebuilds the pixels of all patches from the latents of the visible ones.
+    """Rebuilds the pixels of the masked patches from the latents of the visible.
 
     MAE's decoder; what it adds to mmpretrain's is patch grids that are not
-    square, and encoders without a class token.
+    square, encoders without a class token, and less work: what nobody asks for,
+    the pixels of the visible patches, is not computed.
 
     Source: paper, section 3 (pixel decoder G_p, as in MAE).
 
@@ -55,42 +56,42 @@ class PixelDecoder(MAEPretrainDecoder):
         )
         nn.init.normal_(self.mask_token, std=0.02)
 
-    def complete(self, latent: torch.Tensor, ids_restore: torch.Tensor) -> torch.Tensor:
+    def complete(self, latent: torch.Tensor, masking: Masking) -> torch.Tensor:
         """Put mask tokens at the masked places, and let the blocks fill them.
 
         Args:
             latent (Tensor): Latents of the extra and the visible tokens,
                 (B, E + V, D).
-            ids_restore (Tensor): See :class:`cmae_mm.models.masking.Masking`,
-                (B, L).
+            masking (Masking): Where the visible tokens belong.
 
         Returns:
-            Tensor: Normalised tokens of all patches, (B, L, W).
+            Tensor: Tokens of all patches, (B, L, W), not yet normalised.
         """
         tokens = self.decoder_embed(latent)
-        extra, visible = tokens.split(
-            [self.num_extra_tokens, tokens.shape[1] - self.num_extra_tokens], dim=1
-        )
-        num_masked = ids_restore.shape[1] - visible.shape[1]
-        masked = self.mask_token.to(tokens.dtype).expand(len(tokens), num_masked, -1)
-        patches = take_tokens(torch.cat([visible, masked], dim=1), ids_restore)
+        extra, visible = tokens.tensor_split([self.num_extra_tokens], dim=1)
+        # Everything is masked, then the visible tokens are put into their places.
+        mask_tokens = self.mask_token.to(tokens.dtype)
+        patches = mask_tokens.expand(len(tokens), self.num_patches, -1)
+        places = masking.ids_visible.unsqueeze(-1).expand_as(visible)
+        patches = patches.scatter(1, places, visible)
         tokens = torch.cat([extra, patches], dim=1) + self.decoder_pos_embed
         for block in self.decoder_blocks:
             tokens = block(tokens)
-        return self.decoder_norm(tokens)[:, self.num_extra_tokens :]
+        return tokens[:, self.num_extra_tokens :]
 
-    def forward(self, latent: torch.Tensor, ids_restore: torch.Tensor) -> torch.Tensor:
-        """Decode to pixels.
+    def forward(self, latent: torch.Tensor, masking: Masking) -> torch.Tensor:
+        """Rebuild the pixels of the masked patches.
 
         Args:
             latent (Tensor): See :meth:`complete`.
-            ids_restore (Tensor): See :meth:`complete`.
+            masking (Masking): See :meth:`complete`.
 
         Returns:
-            Tensor: The numbers of every patch, (B, L, P) with P = patch_size**2 *
-            channels.
+            Tensor: The numbers of every masked patch, (B, L - V, P) with P =
+            patch_size**2 * channels, in the order of ``masking.ids_masked``.
         """
-        return self.decoder_pred(self.complete(latent, ids_restore))
+        masked = take_tokens(self.complete(latent, masking), masking.ids_masked)
+        return self.decoder_pred(self.decoder_norm(masked))
 
 
 @MODELS.register_module()
@@ -118,7 +119,7 @@ class FeatureDecoder(PixelDecoder):
             **kwargs,
         )
 
-    def forward(self, latent: torch.Tensor, ids_restore: torch.Tensor) -> torch.Tensor:
+    def forward(self, latent: torch.Tensor, masking: Masking) -> torch.Tensor:
         """Decode and pool.
 
         The mean is taken before the last linear layer, which gives the same
@@ -126,12 +127,13 @@ class FeatureDecoder(PixelDecoder):
 
         Args:
             latent (Tensor): See :meth:`PixelDecoder.complete`.
-            ids_restore (Tensor): See :meth:`PixelDecoder.complete`.
+            masking (Masking): See :meth:`PixelDecoder.complete`.
 
         Returns:
             Tensor: Mean over all L completed patch features, (B, D).
         """
-        return self.decoder_pred(self.complete(latent, ids_restore).mean(dim=1))
+        tokens = self.decoder_norm(self.complete(latent, masking))  # (B, L, W)
+        return self.decoder_pred(tokens.mean(dim=1))
 
 
 @MODELS.register_module()
@@ -157,5 +159,5 @@ class SharedFeatureDecoder(BaseModule):
         self.decoder_pred = nn.Linear(decoder_embed_dim, embed_dim)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Map the pixel decoder's tokens (B, L, W) to the mean feature (B, D)."""
+        """Map the pixel decoder's normalised tokens (B, L, W) to a feature (B, D)."""
         return self.decoder_pred(tokens.mean(dim=1))

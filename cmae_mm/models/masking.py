@@ -12,14 +12,19 @@ class Masking(NamedTuple):
     Attributes:
         ids_visible (Tensor): Places of the visible patches, ordered by the draw,
             int64 (B, V).
-        mask (Tensor): 0 for visible and 1 for masked patches, float (B, L).
-        ids_restore (Tensor): Where the token of each place stands in the sequence
-            of the visible, then the masked tokens, int64 (B, L).
+        ids_masked (Tensor): Places of the masked patches, int64 (B, L - V).
     """
 
     ids_visible: torch.Tensor
-    mask: torch.Tensor
-    ids_restore: torch.Tensor
+    ids_masked: torch.Tensor
+
+    @property
+    def mask(self) -> torch.Tensor:
+        """0 for visible and 1 for masked patches, float (B, L)."""
+        batch, visible = self.ids_visible.shape
+        places = visible + self.ids_masked.shape[1]
+        mask = torch.ones(batch, places, device=self.ids_visible.device)
+        return mask.scatter_(1, self.ids_visible, 0.0)
 
 
 class BlockMasking(nn.Module):
@@ -73,40 +78,44 @@ class BlockMasking(nn.Module):
         """Draw which patches of each of ``batch`` images stay visible."""
         noise = torch.rand(batch, len(self.cell_tokens), device=self.cell_tokens.device)
         # (B, cells, block**2) -> (B, L): visible tokens first, then the masked
-        ids_shuffle = self.cell_tokens[noise.argsort(dim=1)].flatten(1)
-        return masking_from_order(ids_shuffle, self.num_visible)
-
-
-def masking_from_order(ids_shuffle: torch.Tensor, num_visible: int) -> Masking:
-    """Describe the draw in which the first ``num_visible`` places are visible.
-
-    Args:
-        ids_shuffle (Tensor): A permutation of the places for each image, int64
-            (B, L).
-        num_visible (int): V.
-    """
-    ids_visible = ids_shuffle[:, :num_visible]
-    # The inverse permutation, without sorting a second time.
-    places = torch.arange(ids_shuffle.shape[1], device=ids_shuffle.device)
-    ids_restore = torch.empty_like(ids_shuffle)
-    ids_restore.scatter_(1, ids_shuffle, places.expand_as(ids_shuffle))
-    mask = torch.ones(ids_shuffle.shape, device=ids_shuffle.device)
-    mask.scatter_(1, ids_visible, 0.0)
-    return Masking(ids_visible, mask, ids_restore)
+        order = self.cell_tokens[noise.argsort(dim=1)].flatten(1)
+        return Masking(order[:, : self.num_visible], order[:, self.num_visible :])
 
 
 def masking_from_mask(mask: torch.Tensor) -> Masking:
-    """Use a mask again, for instance that of the other branch.
+    """Describe a mask that comes from elsewhere.
 
     Args:
         mask (Tensor): 0 for visible and 1 for masked patches, (B, L); as many
             visible ones in every image.
     """
     num_visible = int((mask[0] == 0).sum())
-    return masking_from_order(mask.argsort(dim=1, stable=True), num_visible)
+    order = mask.argsort(dim=1, stable=True)
+    return Masking(order[:, :num_visible], order[:, num_visible:])
 
 
 def take_tokens(tokens: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
     """Tokens at the given places: (B, L, D) and (B, V) to (B, V, D)."""
     images = torch.arange(len(tokens), device=tokens.device).unsqueeze(1)
     return tokens[images, ids]
+
+
+def take_patches(
+    images: torch.Tensor, ids: torch.Tensor, patch_size: int
+) -> torch.Tensor:
+    """Cut the patches at the given places out of images, and no others.
+
+    Args:
+        images (Tensor): (B, C, H, W); H and W are multiples of ``patch_size``.
+        ids (Tensor): Places in the patch grid, row by row, int64 (B, N).
+        patch_size (int): Side of a patch in pixels.
+
+    Returns:
+        Tensor: (B, N, patch_size**2 * C), row by row, the channel being last.
+    """
+    batch, channels, height, width = images.shape
+    rows, cols = height // patch_size, width // patch_size
+    cut = images.view(batch, channels, rows, patch_size, cols, patch_size)
+    cut = cut.permute(0, 2, 4, 3, 5, 1)  # (B, rows, cols, p, p, C), a view
+    numbers = torch.arange(batch, device=images.device).unsqueeze(1)
+    return cut[numbers, ids // cols, ids % cols].flatten(2)

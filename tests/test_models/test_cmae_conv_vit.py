@@ -99,10 +99,11 @@ def test_equals_the_network_written_by_hand(change):
     encoder = make(**change)
     channels = encoder.stages[0].patch_embed.projection.in_channels
     images = torch.randn(2, channels, *encoder.img_size)
-    latent, mask, ids_restore = run(encoder, images)
+    latent, masking = run(encoder, images)
+    mask = masking.mask
     assert set(mask.unique().tolist()) == {0.0, 1.0}
     for i in range(2):
-        ids_visible = ids_restore[i].argsort()[: latent.shape[1]]
+        ids_visible = masking.ids_visible[i]
         assert (mask[i][ids_visible] == 0).all()
         of_one = slice(i, i + 1)
         expected = latents_by_hand(encoder, images[of_one], mask[of_one], ids_visible)
@@ -112,8 +113,8 @@ def test_equals_the_network_written_by_hand(change):
 def leaks(encoder):
     """Whether masked pixels change visible latents, or have a gradient to them."""
     images = torch.randn(2, 3, 32, 32, requires_grad=True)
-    latent, mask, _ = run(encoder, images)
-    masked = masked_pixels(mask, encoder).expand_as(images)
+    latent, masking = run(encoder, images)
+    masked = masked_pixels(masking.mask, encoder).expand_as(images)
     (gradient,) = torch.autograd.grad(latent.square().sum(), images)
     assert (gradient[~masked] != 0).any()
     changes = (1e-3, 1.0, 1e6, 1e30)
@@ -121,7 +122,7 @@ def leaks(encoder):
         run(encoder, torch.where(masked, scale * torch.randn_like(images), images))
         for scale in changes
     ]
-    assert all(torch.equal(other[1], mask) for other in changed)
+    assert all(torch.equal(other[1].mask, masking.mask) for other in changed)
     by_gradient = bool((gradient[masked] != 0).any())
     by_pixels = any(not torch.equal(other[0], latent) for other in changed)
     return by_gradient, by_pixels
@@ -147,11 +148,13 @@ def test_without_a_mask_it_sees_everything(no_mask):
     """As with a mask that leaves every patch visible."""
     encoder = make(mask_ratio=0.0)
     images = torch.randn(2, 3, 32, 32, requires_grad=True)
-    (whole,) = encoder(images, mask=no_mask)
+    (whole,) = encoder(images, masking=no_mask)
     assert whole.shape == (2, 16, 16)
-    latent, mask, ids_restore = encoder(images)
-    assert not mask.any()
-    in_place = torch.stack([z[ids] for z, ids in zip(latent, ids_restore, strict=True)])
+    latent, masking = encoder(images)
+    assert not masking.mask.any()
+    in_place = torch.zeros_like(whole)
+    for image in range(2):
+        in_place[image, masking.ids_visible[image]] = latent[image]
     torch.testing.assert_close(whole, in_place)
     (gradient,) = torch.autograd.grad(whole[:, 0].square().sum(), images)
     assert (gradient != 0).all()
@@ -162,10 +165,10 @@ def test_masks_are_those_of_the_plain_vit():
     arch = dict(embed_dims=16, num_layers=1, num_heads=2, feedforward_channels=16)
     vit = CMAEViT(arch=arch, img_size=32, patch_size=8, block_size=2, mask_ratio=0.5)
     images = torch.randn(3, 3, 32, 32)
-    _, plain_mask, plain_ids = run(vit, images)
-    latent, mask, ids_restore = run(make(block_size=2), images)
-    assert torch.equal(mask, plain_mask)
-    assert torch.equal(ids_restore, plain_ids)
+    _, plain = run(vit, images)
+    latent, masking = run(make(block_size=2), images)
+    assert torch.equal(masking.ids_visible, plain.ids_visible)
+    assert torch.equal(masking.ids_masked, plain.ids_masked)
     assert latent.shape == (3, 8, 16)  # no class token
     assert make().num_extra_tokens == 0
 
@@ -194,7 +197,7 @@ def test_positions_are_mae_s_and_follow_the_rows_of_any_grid():
 
 def test_whole_images_may_have_any_size():
     encoder = make()
-    assert encoder(torch.randn(1, 3, 24, 50), mask=None)[0].shape == (1, 21, 16)
+    assert encoder(torch.randn(1, 3, 24, 50), masking=None)[0].shape == (1, 21, 16)
 
 
 def parameters_by_hand(widths=(256, 384, 768), depths=(2, 2, 11), strides=(4, 2, 2)):
@@ -249,10 +252,10 @@ def test_published_shapes():
         encoder = CMAEConvViT(block_size=2, mask_ratio=0.65)
         images = torch.empty(2, 3, 224, 224)
         maps, tokens, grid = encoder.embed(images)
-        latent, mask, _ = encoder(images)
+        latent, masking = encoder(images)
     assert [m.shape[1:] for m in maps] == [(256, 56, 56), (384, 28, 28)]
     assert grid == (14, 14) and tokens.shape == (2, 196, 768)
-    assert latent.shape == (2, 68, 768) and mask.shape == (2, 196)
+    assert latent.shape == (2, 68, 768) and masking.mask.shape == (2, 196)
     assert [len(stage.blocks) for stage in encoder.stages] == [2, 2]
     assert len(encoder.layers) == 11
     assert encoder.layers[0].attn.num_heads == 12

@@ -13,7 +13,7 @@ def make(**kwargs):
 
 
 def test_block_size_one_equals_mae():
-    """Weights at the start, outputs and gradients equal MAEViT's, noise for noise."""
+    """Weights at the start, latents, masks and gradients equal MAEViT's."""
     from mmpretrain.models.selfsup.mae import MAEViT
 
     torch.manual_seed(2)
@@ -24,15 +24,17 @@ def test_block_size_one_equals_mae():
     assert theirs.state_dict().keys() == ours.state_dict().keys()
     for name, value in theirs.state_dict().items():
         assert torch.equal(value, ours.state_dict()[name]), name
-    image = torch.randn(3, 3, 32, 32)
+    ours, theirs = ours.double(), theirs.double()
+    image = torch.randn(3, 3, 32, 32).double()
     torch.manual_seed(1)
-    ours_out = ours(image)
+    latent, masking = ours(image)
     torch.manual_seed(1)
-    theirs_out = theirs(image)
-    for mine, other in zip(ours_out, theirs_out, strict=True):
-        assert torch.equal(mine, other)
-    ours_out[0].square().sum().backward()
-    theirs_out[0].square().sum().backward()
+    mae_latent, mae_mask, mae_ids_restore = theirs(image)
+    torch.testing.assert_close(latent, mae_latent)
+    assert torch.equal(masking.mask, mae_mask.float())
+    assert torch.equal(torch.cat(masking, dim=1).argsort(1), mae_ids_restore)
+    latent.square().sum().backward()
+    mae_latent.square().sum().backward()
     named = dict(theirs.named_parameters())
     for name, param in ours.named_parameters():
         if param.requires_grad:
@@ -53,12 +55,11 @@ def test_no_information_of_masked_patches_reaches_visible_latents(block_size):
     """Neither by value nor by gradient."""
     vit = make(block_size=block_size, mask_ratio=0.5)
     image = torch.randn(1, 3, 32, 32, requires_grad=True)
-    torch.manual_seed(1)
-    latent, mask, _ = vit(image)
-    pixels = mask.view(1, 1, 8, 1, 8, 1).expand(1, 3, 8, 4, 8, 4)
+    latent, masking = vit(image)
+    pixels = masking.mask.view(1, 1, 8, 1, 8, 1).expand(1, 3, 8, 4, 8, 4)
     pixels = pixels.reshape(1, 3, 32, 32)
     changed = image.detach() + 1e6 * pixels * torch.randn_like(image)
-    assert torch.equal(vit(changed, mask=mask)[0], vit(image, mask=mask)[0])
+    assert torch.equal(vit(changed, masking)[0], latent)
     latent.square().sum().backward()
     assert (image.grad[pixels == 1] == 0).all()
     assert (image.grad[pixels == 0] != 0).any()
@@ -67,26 +68,33 @@ def test_no_information_of_masked_patches_reaches_visible_latents(block_size):
 def test_a_given_mask_is_used():
     vit = make(block_size=2, mask_ratio=0.5)
     image = torch.randn(2, 3, 32, 32)
-    latent, mask, ids_restore = vit(image)
-    again, same_mask, _ = vit(image, mask=mask)
-    assert torch.equal(same_mask, mask)
-    # The same tokens; only their order is that of the places now.
-    order = ids_restore.argsort(1)[:, : latent.shape[1] - 1].argsort(1).argsort(1)
-    sorted_latent = torch.empty_like(again[:, 1:])
-    sorted_latent.scatter_(1, order.unsqueeze(-1).expand(-1, -1, 16), latent[:, 1:])
-    torch.testing.assert_close(again[:, 1:], sorted_latent)
+    latent, masking = vit(image)
+    again, same = vit(image, masking)
+    assert same is masking
+    assert torch.equal(latent, again)
+
+
+def test_patch_embedding_of_chosen_patches_is_the_convolution():
+    vit = make(img_size=(16, 24))
+    image = torch.randn(2, 3, 16, 24)
+    everywhere = vit.patch_embed(image)[0]
+    ids = torch.tensor([[3, 0, 23], [7, 7, 1]])
+    for i in range(2):
+        torch.testing.assert_close(
+            vit.embed_patches(image, ids)[i], everywhere[i, ids[i]]
+        )
 
 
 @pytest.mark.parametrize('no_mask', [None, False])
 def test_without_a_mask_it_sees_everything(no_mask):
     vit = make(block_size=2)
-    (out,) = vit(torch.randn(2, 3, 32, 32), mask=no_mask)
+    (out,) = vit(torch.randn(2, 3, 32, 32), masking=no_mask)
     assert out.shape == (2, 65, 16)
 
 
 def test_whole_images_may_have_any_size():
     vit = make(block_size=2)
-    assert vit(torch.randn(1, 3, 24, 40), mask=None)[0].shape == (1, 61, 16)
+    assert vit(torch.randn(1, 3, 24, 40), masking=None)[0].shape == (1, 61, 16)
 
 
 def test_grids_patches_and_channels_of_other_kinds():
@@ -96,12 +104,12 @@ def test_grids_patches_and_channels_of_other_kinds():
     size = dict(img_size=(24, 48), patch_size=6)
     vit = make(in_channels=12, block_size=2, mask_ratio=0.5, **size)
     image = torch.randn(2, 12, 24, 48)
-    latent, mask, _ = vit(image)
+    latent, masking = vit(image)
     assert latent.shape == (2, 1 + 16, 16)
-    assert mask.shape == (2, 32)
+    assert masking.mask.shape == (2, 32)
     plain = VisionTransformer(arch=ARCH, in_channels=12, out_type='raw', **size)
     plain.load_state_dict(vit.state_dict(), strict=True)
-    torch.testing.assert_close(plain(image)[0], vit(image, mask=None)[0])
+    torch.testing.assert_close(plain(image)[0], vit(image, masking=None)[0])
 
 
 def test_a_checkpoint_named_in_init_cfg_is_not_overwritten(tmp_path):

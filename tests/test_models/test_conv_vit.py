@@ -41,7 +41,7 @@ def test_pretrained_weights_load_and_give_the_same_features():
     for param in encoder.scale_projs.parameters():
         torch.nn.init.zeros_(param)
     image = torch.randn(2, 3, 48, 80)
-    assert torch.equal(backbone(image)[0], encoder(image, mask=None)[0])
+    assert torch.equal(backbone(image)[0], encoder(image, masking=None)[0])
 
 
 def test_pretrained_positions_are_resized_to_the_grid_built():

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from cmae_mm.models import FeatureDecoder, PixelDecoder, SharedFeatureDecoder
+from cmae_mm.models.masking import Masking, take_tokens
 
 SMALL = dict(embed_dim=24, decoder_embed_dim=8, decoder_num_heads=2)
 
@@ -10,6 +11,12 @@ def make(kind, grid=(4, 4), **kwargs):
     decoder = kind(grid=grid, **SMALL, **kwargs)
     decoder.init_weights()
     return decoder
+
+
+def draw(places, visible):
+    """Which of the places are visible in two images."""
+    order = torch.stack([torch.randperm(places) for _ in range(2)])
+    return Masking(order[:, :visible], order[:, visible:])
 
 
 def test_pixel_decoder_is_maes():
@@ -22,8 +29,10 @@ def test_pixel_decoder_is_maes():
     assert torch.equal(theirs.decoder_pos_embed, ours.decoder_pos_embed)
     theirs.load_state_dict(ours.state_dict(), strict=True)
     latent = torch.randn(2, 1 + 4, 24)
-    ids_restore = torch.stack([torch.randperm(16) for _ in range(2)])
-    mine, other = ours(latent, ids_restore), theirs(latent, ids_restore)
+    masking = draw(16, 4)
+    mine = ours(latent, masking)
+    other = theirs(latent, torch.cat(masking, dim=1).argsort(dim=1))
+    other = take_tokens(other, masking.ids_masked)
     torch.testing.assert_close(mine, other)
     mine.square().sum().backward()
     other.square().sum().backward()
@@ -34,12 +43,11 @@ def test_pixel_decoder_is_maes():
 
 
 def test_every_latent_lands_at_its_place():
-    """With no blocks and no norm, visible places hold the embedded latents."""
+    """With no blocks, visible places hold the embedded latents."""
     decoder = make(PixelDecoder, decoder_depth=0, patch_size=4)
-    decoder.ln1 = torch.nn.Identity()
     latent = torch.randn(1, 1 + 3, 24)
     order = torch.randperm(16)
-    completed = decoder.complete(latent, order.argsort()[None])[0]
+    completed = decoder.complete(latent, Masking(order[None, :3], order[None, 3:]))[0]
     without_position = completed - decoder.decoder_pos_embed[0, 1:]
     embedded = decoder.decoder_embed(latent)[0, 1:]
     torch.testing.assert_close(without_position[order[:3]], embedded)
@@ -49,40 +57,37 @@ def test_every_latent_lands_at_its_place():
 
 def test_encoders_without_a_class_token():
     decoder = make(PixelDecoder, patch_size=4, num_extra_tokens=0, decoder_depth=1)
-    ids_restore = torch.randperm(16).expand(2, 16)
-    assert decoder(torch.randn(2, 5, 24), ids_restore).shape == (2, 16, 48)
+    assert decoder(torch.randn(2, 5, 24), draw(16, 5)).shape == (2, 11, 48)
     assert decoder.decoder_pos_embed.shape == (1, 16, 8)
 
 
 def test_grids_need_not_be_square():
     decoder = make(PixelDecoder, grid=(2, 6), patch_size=4, in_chans=5)
-    ids_restore = torch.randperm(12).expand(2, 12)
-    assert decoder(torch.randn(2, 1 + 4, 24), ids_restore).shape == (2, 12, 80)
+    assert decoder(torch.randn(2, 1 + 4, 24), draw(12, 4)).shape == (2, 8, 80)
 
 
 def test_features_have_the_encoders_width_for_any_patch_size():
     """Not 3 * patch_size**2 numbers, which fits ViT-B/16 only by chance."""
     decoder = make(FeatureDecoder)
-    ids_restore = torch.stack([torch.randperm(16) for _ in range(2)])
-    assert decoder(torch.randn(2, 1 + 4, 24), ids_restore).shape == (2, 24)
+    assert decoder(torch.randn(2, 1 + 4, 24), draw(16, 4)).shape == (2, 24)
     assert len(decoder.decoder_blocks) == 2  # the paper's depth by default
 
 
 def test_feature_is_the_mean_of_the_decoded_patches():
     """Pooling before the last linear layer equals pooling behind it."""
     decoder = make(FeatureDecoder)
-    latent, ids_restore = torch.randn(2, 5, 24), torch.arange(16).expand(2, 16)
-    every_patch = PixelDecoder.forward(decoder, latent, ids_restore)
+    latent, masking = torch.randn(2, 5, 24), draw(16, 4)
+    every_patch = decoder.decoder_norm(decoder.complete(latent, masking))
+    every_patch = decoder.decoder_pred(every_patch)
     assert every_patch.shape == (2, 16, 24)
-    torch.testing.assert_close(decoder(latent, ids_restore), every_patch.mean(1))
+    torch.testing.assert_close(decoder(latent, masking), every_patch.mean(1))
 
 
 @pytest.mark.parametrize('depth', [0, 1, 4, 8])
 def test_feature_decoder_of_any_depth(depth):
     decoder = make(FeatureDecoder, decoder_depth=depth)
     assert len(decoder.decoder_blocks) == depth
-    ids_restore = torch.arange(16).expand(2, 16)
-    assert decoder(torch.randn(2, 5, 24), ids_restore).shape == (2, 24)
+    assert decoder(torch.randn(2, 5, 24), draw(16, 4)).shape == (2, 24)
 
 
 def test_shared_decoder_pools_the_given_tokens():

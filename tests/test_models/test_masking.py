@@ -4,7 +4,7 @@ import torch
 from cmae_mm.models.masking import (
     BlockMasking,
     masking_from_mask,
-    masking_from_order,
+    take_patches,
     take_tokens,
 )
 
@@ -13,10 +13,11 @@ from cmae_mm.models.masking import (
 @pytest.mark.parametrize('block_size', [1, 2])
 def test_cells_are_masked_as_a_whole_and_the_count_is_exact(grid, block_size):
     masking = BlockMasking(grid, block_size, mask_ratio=0.65)
-    ids_visible, mask, _ = masking(5)
+    drawn = masking(5)
+    mask = drawn.mask
     cells = grid[0] * grid[1] // block_size**2
     visible = int(cells * (1 - 0.65)) * block_size**2
-    assert masking.num_visible == visible == ids_visible.shape[1]
+    assert masking.num_visible == visible == drawn.ids_visible.shape[1]
     assert (mask == 0).sum(1).tolist() == [visible] * 5
     rows, cols = grid[0] // block_size, grid[1] // block_size
     blocks = mask.view(5, rows, block_size, cols, block_size).transpose(2, 3)
@@ -37,17 +38,27 @@ def test_smallest_draws_stay_visible():
         assert set((cells == 0).nonzero().flatten().tolist()) == smallest
 
 
-def test_ids_restore_undoes_the_order():
-    """Against a second argsort, and by putting tokens back."""
-    order = torch.stack([torch.randperm(12) for _ in range(3)])
-    masking = masking_from_order(order, num_visible=5)
-    assert torch.equal(masking.ids_restore, order.argsort(dim=1))
-    tokens = torch.randn(3, 12, 2)
-    visible = take_tokens(tokens, masking.ids_visible)
-    shuffled = torch.cat([visible, torch.full((3, 7, 2), -1.0)], dim=1)
-    restored = take_tokens(shuffled, masking.ids_restore)
-    assert torch.equal(restored[masking.mask == 0], tokens[masking.mask == 0])
-    assert (restored[masking.mask == 1] == -1).all()
+def test_every_patch_is_either_visible_or_masked():
+    drawn = BlockMasking((4, 6), block_size=2, mask_ratio=0.5)(3)
+    places = torch.cat(drawn, dim=1).sort(dim=1).values
+    assert torch.equal(places, torch.arange(24).expand(3, 24))
+    for image in range(3):
+        assert (drawn.mask[image][drawn.ids_visible[image]] == 0).all()
+        assert (drawn.mask[image][drawn.ids_masked[image]] == 1).all()
+
+
+def test_tokens_and_patches_are_taken_from_their_places():
+    """Against loops over images and places."""
+    tokens, ids = torch.randn(2, 6, 3), torch.tensor([[5, 0], [2, 2]])
+    images = torch.randn(2, 5, 4, 6)  # a grid of 2x3 patches of 2 px
+    for i in range(2):
+        for j in range(2):
+            place = int(ids[i, j])
+            assert torch.equal(take_tokens(tokens, ids)[i, j], tokens[i, place])
+            top, left = 2 * (place // 3), 2 * (place % 3)
+            patch = images[i, :, top : top + 2, left : left + 2]
+            expected = patch.permute(1, 2, 0).flatten()
+            assert torch.equal(take_patches(images, ids, 2)[i, j], expected)
 
 
 def test_a_mask_can_be_used_again():

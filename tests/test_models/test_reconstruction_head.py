@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from cmae_mm.models import ReconstructionHead
+from cmae_mm.models.masking import masking_from_mask, take_tokens
 
 LOSS = dict(type='PixelReconstructionLoss', criterion='L2')
 
@@ -21,15 +22,21 @@ def test_patchify_and_back(size, channels, patch):
     assert torch.equal(head.unpatchify(patches, (rows, cols)), images)
 
 
-def test_equals_mmpretrains_head_on_squares():
+@pytest.mark.parametrize('norm_pix', [True, False])
+def test_equals_mmpretrains_head_on_squares(norm_pix):
+    """Which multiplies the loss of visible patches by zero."""
     from mmpretrain.models.heads import MAEPretrainHead
 
-    ours = ReconstructionHead(patch_size=4, loss=LOSS)
-    theirs = MAEPretrainHead(patch_size=4, norm_pix=True, loss=LOSS)
-    images, pixels = torch.randn(2, 3, 8, 8), torch.randn(2, 4, 48)
+    ours = ReconstructionHead(patch_size=4, norm_pix=norm_pix, loss=LOSS)
+    theirs = MAEPretrainHead(patch_size=4, norm_pix=norm_pix, loss=LOSS)
+    images = torch.randn(2, 3, 8, 8)
+    pixels = torch.randn(2, 4, 48, requires_grad=True)
     mask = torch.tensor([[0.0, 1, 1, 0], [1, 0, 0, 1]])
+    masking = masking_from_mask(mask)
     assert torch.equal(ours.patchify(images), theirs.patchify(images))
     assert torch.equal(ours.unpatchify(pixels), theirs.unpatchify(pixels))
-    assert torch.equal(
-        ours.loss(pixels, images, mask), theirs.loss(pixels, images, mask)
-    )
+    loss = ours.loss(take_tokens(pixels, masking.ids_masked), images, masking)
+    expected = theirs.loss(pixels, images, mask)
+    torch.testing.assert_close(loss, expected)
+    gradients = [torch.autograd.grad(value, pixels)[0] for value in (loss, expected)]
+    torch.testing.assert_close(*gradients)
