@@ -2,7 +2,7 @@ from collections.abc import Iterable
 
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.runner import CheckpointLoader, Runner
 from torch import nn
@@ -84,7 +84,9 @@ class CheckPretrainedHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse a checkpoint that has no key in common with the model."""
         model = runner.model
-        model = model.module if is_model_wrapper(model) else model
+        # mmseg tests several scales with a model around the model.
+        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+            model = model.module
         weights = checkpoint.get('state_dict', checkpoint)
         if not set(weights) & set(model.state_dict()):
             raise RuntimeError(
