@@ -74,7 +74,8 @@ def test_views_have_the_stated_sizes_each_twice(tmp_path, name, height, sides):
     flips = [sample.metainfo['flip'] for sample in data['data_samples']]
     assert flips == [False, True] * len(sides)
     # The labels stay as they are in the file.
-    assert {tuple(s.gt_sem_seg.shape) for s in data['data_samples']} == {pixels.shape[:2]}
+    labels = {tuple(sample.gt_sem_seg.shape) for sample in data['data_samples']}
+    assert labels == {pixels.shape[:2]}
 
 
 @torch.no_grad()

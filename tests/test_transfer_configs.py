@@ -192,10 +192,10 @@ def test_vitdet(size, epochs, layer_decay, drop_path, width, blocks):
     head = width // backbone.layers[0].attn.num_heads
     tables = 2 * head * ((blocks - 4) * 27 + 4 * 127)
     assert count(backbone) == count(plain) + tables
-    # 4 convolutions and 2 linear layers in the box head, LayerNorm in both heads.
-    assert len(model.roi_head.bbox_head.shared_convs) == 4
+    # 4 convolutions in each head, with LayerNorm; one linear layer, 2 in the RPN.
     assert len(model.roi_head.bbox_head.shared_fcs) == 1
-    for convs in (model.roi_head.bbox_head.shared_convs, model.roi_head.mask_head.convs):
+    box, mask = model.roi_head.bbox_head, model.roi_head.mask_head
+    for convs in (box.shared_convs, mask.convs):
         assert [conv.norm_name for conv in convs] == ['ln'] * 4
     assert len(model.rpn_head.rpn_conv) == 2
     with torch.device('meta'):
@@ -233,12 +233,13 @@ def test_small_vitdet_runs_in_mask_rcnn():
     model = MODELS.build(cfg.model)
     from mmdet.testing import demo_mm_inputs
 
-    data = demo_mm_inputs(1, [[3, 96, 88]], num_classes=6, num_items=[2], with_mask=True)
+    shapes = [[3, 96, 88]]
+    data = demo_mm_inputs(1, shapes, num_items=[2], num_classes=6, with_mask=True)
     data = model.data_preprocessor(data, training=True)
     losses = model(**data, mode='loss')
     total, _ = model.parse_losses(losses)
     total.backward()
-    for name, param in [*model.backbone.named_parameters(), *model.neck.named_parameters()]:
+    for name, param in model.named_parameters():
         assert param.grad.isfinite().all() and param.grad.any(), name
     with torch.no_grad():
         (found,) = model.eval()(**data, mode='predict')

@@ -10,9 +10,7 @@
 # ViTDet's settings for ViT-H: layer decay 0.9, drop path 0.5, global blocks 7, 15, 23,
 # 31, and patches of 16 px: the patch embedding of a ViT-H/14 is resized when loaded.
 _base_ = './mask-rcnn_vitdet-base-p16_32xb2-amp-lsj-100e_coco.py'
-model = dict(
-    backbone=dict(arch='h', drop_path_rate=0.5), neck=dict(in_channels=1280)
-)
+model = dict(backbone=dict(arch='h', drop_path_rate=0.5), neck=dict(in_channels=1280))
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.9))
 # 25 rounds of the data set three times, not four.
 train_dataloader = dict(dataset=dict(times=3))

@@ -10,7 +10,5 @@
 # ViTDet's settings for ViT-L: layer decay 0.8, drop path 0.4, global blocks 5, 11,
 # 17, 23.
 _base_ = './mask-rcnn_vitdet-base-p16_32xb2-amp-lsj-100e_coco.py'
-model = dict(
-    backbone=dict(arch='l', drop_path_rate=0.4), neck=dict(in_channels=1024)
-)
+model = dict(backbone=dict(arch='l', drop_path_rate=0.4), neck=dict(in_channels=1024))
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.8))
