@@ -213,8 +213,8 @@ class WindowAttention(BaseModule):
             grid (tuple[int, int]): H and W.
 
         Returns:
-            tuple[Tensor, Tensor]: Queries and keys, (N, heads, H * W, d + H + W),
-            whose products are the scores.
+            tuple[Tensor, Tensor]: Queries and keys whose products are the scores,
+            (N, heads, H * W, d + H + W), the last made a multiple of 8.
         """
         height, width = grid
         to_row = relative_vectors(self.rel_pos_h, height).to(query)  # (H, H, d)
@@ -227,7 +227,10 @@ class WindowAttention(BaseModule):
         col_of = torch.eye(width, **one_hot).repeat(height, 1)  # (H * W, W)
         place_of = torch.cat([row_of, col_of], dim=1).expand(*key.shape[:2], -1, -1)
         query = torch.cat([query * self.head_dims**-0.5, by_row, by_col], dim=-1)
-        return query, torch.cat([key, place_of], dim=-1)
+        key = torch.cat([key, place_of], dim=-1)
+        # Fused kernels want multiples of 8 in half precision; zeros add nothing.
+        spare = (0, -key.shape[-1] % 8)
+        return F.pad(query, spare), F.pad(key, spare)
 
     def _resize_tables(self, state_dict: dict, prefix: str, *args) -> None:
         """Make relative positions of another grid fit, before they are loaded."""
