@@ -123,7 +123,7 @@ class WindowAttention(BaseModule):
     """Attention within windows, or over the whole map, with relative positions.
 
     It takes over the layers of an attention of mmpretrain, and with them the names in
-    the state dict, the drop path and the layer scale.
+    the state dict, dropout, drop path and layer scale.
 
     A map that the windows do not fit is padded with zeros at the right and at the
     bottom. As in ViTDet, padded places take part as keys (with the bias of ``qkv`` as
@@ -147,6 +147,7 @@ class WindowAttention(BaseModule):
         super().__init__()
         self.num_heads = attention.num_heads
         self.head_dims = attention.head_dims
+        self.attn_drop = attention.attn_drop
         self.qkv = attention.qkv
         self.proj = attention.proj
         self.proj_drop = attention.proj_drop
@@ -193,7 +194,13 @@ class WindowAttention(BaseModule):
         if self.rel_pos:
             query, key = self._with_positions(query, key, (height, width))
             scale = 1.0
-        x = F.scaled_dot_product_attention(query, key, value, scale=scale)
+        x = F.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            dropout_p=self.attn_drop if self.training else 0.0,
+            scale=scale,
+        )
         return x.transpose(1, 2).reshape(count, height, width, dims)
 
     def _with_positions(

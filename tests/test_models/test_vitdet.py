@@ -173,6 +173,15 @@ def test_drop_path_drops_the_attention_of_images_not_of_windows():
     assert rates == pytest.approx([0.0, 0.1, 0.2, 0.3])
 
 
+@pytest.mark.parametrize('option', ['attn_drop', 'proj_drop'])
+def test_dropout_is_taken_over(option):
+    layer = attention(2, **{option: 0.5})
+    image = torch.randn(1, 4, 4, 8)
+    assert torch.equal(layer(image), layer(image))
+    layer.train()
+    assert not torch.equal(layer(image), layer(image))
+
+
 @pytest.mark.parametrize('final_norm', [True, False])
 def test_a_plain_checkpoint_starts_it_completely(final_norm):
     """Class token dropped, positions resized as the stock class resizes them."""
