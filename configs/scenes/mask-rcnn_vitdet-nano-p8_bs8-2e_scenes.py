@@ -2,8 +2,9 @@
 #
 # Command: mim train mmdet configs/scenes/mask-rcnn_vitdet-nano-p8_bs8-2e_scenes.py
 #          A random start: --cfg-options model.backbone.init_cfg=None
-# Cost:    about that with FPN: 0.4 s per batch on one CPU core.
-# Expect:  unknown, not yet measured; it shows that the chain runs.
+# Cost:    4 to 6 minutes on one CPU core.
+# Expect:  18.6 box / 11.8 mask AP, and 15.9 / 9.9 from a random start (measured, one
+#          run each with seed 0, the pre-trained start that of `make demo`).
 _base_ = './mask-rcnn_vit-nano-p8_fpn_bs8-2e_scenes.py'
 model = dict(
     # Of 12x12 patches, blocks 0 and 2 see windows of 5x5, blocks 1 and 3 all.
