@@ -3,7 +3,7 @@ from collections.abc import Iterable
 import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.runner import CheckpointLoader, Runner
 from torch import nn
@@ -89,7 +89,9 @@ class CheckPretrainedHook(Hook):
         ``mim test``.
         """
         model = runner.model
-        model = model.module if is_model_wrapper(model) else model
+        # mmseg tests several scales with a model around the model.
+        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+            model = model.module
         weights = checkpoint.get('state_dict', checkpoint)
         wanted = model.state_dict()
         if not set(weights) & set(wanted):
@@ -100,9 +102,12 @@ class CheckPretrainedHook(Hook):
                 'config, or of another library (tools/convert_checkpoint.py)?'
             )
         for part, (loaded, total) in _count_by_part(weights, wanted).items():
-            start = (
-                f'{loaded} of {total} tensors' if loaded else 'fresh, not in the file'
-            )
+            if loaded:
+                start = f'{loaded} of {total} tensors'
+            elif part.startswith('target_'):
+                start = 'a copy of the online branch'
+            else:
+                start = 'fresh, not in the file'
             runner.logger.info(f'Checkpoint for {part}: {start}')
 
 

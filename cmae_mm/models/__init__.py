@@ -7,6 +7,8 @@ from .conv_vit import ConvViT
 from .data_preprocessor import MultibandDataPreprocessor
 from .decoders import FeatureDecoder, PixelDecoder, SharedFeatureDecoder
 from .reconstruction_head import ReconstructionHead
+from .simple_feature_pyramid import SimpleFeaturePyramid
+from .vitdet import ViTDet
 
 __all__ = [
     'CMAE',
@@ -21,4 +23,6 @@ __all__ = [
     'PositivePairHead',
     'ReconstructionHead',
     'SharedFeatureDecoder',
+    'SimpleFeaturePyramid',
+    'ViTDet',
 ]

@@ -3,6 +3,8 @@
 # Command: mim train mmsegmentation \
 #     configs/scenes/vit-nano-p8_upernet_bs8-600i_scenes-96x96.py
 #          A random start: --cfg-options model.backbone.init_cfg=None
+# Test:    mim test mmsegmentation <this file> --checkpoint <iter_600.pth>
+#          Multi-scale + flip: add --tta
 # Cost:    about 2 minutes on 2 CPU cores.
 # Expect:  the table of `make demo`, docs/results.md.
 _base_ = ['../_base_/models/upernet_vit-base-p16.py', '../_base_/segment_runtime.py']
@@ -73,6 +75,21 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [
+                dict(type='Resize', scale_factor=ratio, keep_ratio=True)
+                for ratio in (0.75, 1.0, 1.25, 1.5)
+            ],
+            [dict(type='RandomFlip', prob=0.0), dict(type='RandomFlip', prob=1.0)],
+            [dict(type='LoadAnnotations')],
+            [dict(type='PackSegInputs')],
+        ],
+    ),
+]
 val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator
 optim_wrapper = dict(

@@ -1,4 +1,5 @@
 import logging
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -95,6 +96,22 @@ def test_a_checkpoint_of_something_else_is_refused(checkpoint):
     hook.after_load_checkpoint(runner, dict(state_dict=runner.model.state_dict()))
     with pytest.raises(RuntimeError, match='nothing for ImageClassifier'):
         hook.after_load_checkpoint(runner, dict(state_dict=dict(other=torch.ones(1))))
+
+
+def test_continued_pretraining_says_what_is_fresh(build, tiny_cfg, caplog):
+    """Weights of MAE: encoder and pixel decoder are there, the rest is not."""
+    model = build(tiny_cfg)
+    weights = {
+        name: value
+        for name, value in model.state_dict().items()
+        if name.startswith(('backbone.', 'pixel_decoder.'))
+    }
+    runner = SimpleNamespace(model=model, logger=logging.getLogger('test'))
+    with caplog.at_level(logging.INFO, logger='test'):
+        CheckPretrainedHook().after_load_checkpoint(runner, dict(state_dict=weights))
+    assert re.search(r'Checkpoint for backbone: (\d+) of \1 tensors', caplog.text)
+    assert 'Checkpoint for feature_decoder: fresh' in caplog.text
+    assert 'Checkpoint for target_backbone: a copy of the online branch' in caplog.text
 
 
 def test_impossible_share_is_refused():
