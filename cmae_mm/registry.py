@@ -12,6 +12,7 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import (
     OPTIM_WRAPPER_CONSTRUCTORS as ROOT_OPTIM_WRAPPER_CONSTRUCTORS,
 )
+from mmengine.registry import OPTIM_WRAPPERS as ROOT_OPTIM_WRAPPERS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
 from mmengine.registry import Registry
 
@@ -28,5 +29,10 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     parent=ROOT_OPTIM_WRAPPER_CONSTRUCTORS,
     locations=['cmae_mm.engine'],
 )
-LOOPS = Registry('loop', parent=ROOT_LOOPS, locations=['cmae_mm.evaluation'])
+OPTIM_WRAPPERS = Registry(
+    'optimizer wrapper', parent=ROOT_OPTIM_WRAPPERS, locations=['cmae_mm.engine']
+)
+LOOPS = Registry(
+    'loop', parent=ROOT_LOOPS, locations=['cmae_mm.engine', 'cmae_mm.evaluation']
+)
 METRICS = Registry('metric', parent=ROOT_METRICS, locations=['cmae_mm.evaluation'])

@@ -93,7 +93,7 @@ def test_pretraining_follows_the_published_recipe(epochs):
     optimizer = cfg.optim_wrapper.optimizer
     assert optimizer.lr == pytest.approx(2.4e-3)
     assert (optimizer.betas, optimizer.weight_decay) == ((0.9, 0.95), 0.05)
-    assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
+    assert cfg.optim_wrapper.type == 'cmae_mm.AutocastOptimWrapper'
     assert cfg.train_dataloader.batch_size * 32 == 4096
     assert cfg.auto_scale_lr.base_batch_size == 4096
     assert cfg.model.ema_decay == 0.996

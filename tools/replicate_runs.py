@@ -87,8 +87,7 @@ def gpu(cfg: Config) -> None:
         _stretch(cfg, 5)
         cfg.train_dataloader.batch_size = 256
     cfg.train_dataloader.update(num_workers=12, persistent_workers=True)
-    cfg.optim_wrapper.type = 'AmpOptimWrapper'
-    cfg.optim_wrapper.dtype = 'bfloat16'
+    cfg.optim_wrapper.type = 'cmae_mm.AutocastOptimWrapper'
 
 
 SCALES = {'cpu': cpu, 'gpu': gpu}

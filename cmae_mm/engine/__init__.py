@@ -1,9 +1,17 @@
+from .autocast import AutocastOptimWrapper
 from .checkpoint import PlainCheckpointHook
+from .compile_hook import CompileHook
+from .deferred_info import DeferredRuntimeInfoHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
+from .micro_batches import MicroBatchTrainLoop
 from .pretrained import CheckPretrainedHook
 
 __all__ = [
+    'AutocastOptimWrapper',
     'CheckPretrainedHook',
+    'CompileHook',
+    'DeferredRuntimeInfoHook',
     'LayerDecayOptimWrapperConstructor',
+    'MicroBatchTrainLoop',
     'PlainCheckpointHook',
 ]

@@ -1,6 +1,9 @@
 from collections.abc import Callable
 from functools import partial
 
+import torch
+from mmengine.optim import OptimWrapper
+from mmengine.utils import digit_version
 from mmpretrain.engine.optimizers import LearningRateDecayOptimWrapperConstructor
 from torch import nn
 
@@ -17,6 +20,7 @@ class LayerDecayOptimWrapperConstructor(LearningRateDecayOptimWrapperConstructor
       asked instead. Everything outside of the backbone gets the full rate.
     - Parameters with equal settings share one group, so that the foreach and
       fused optimisers have something to fuse (ViT-B: 28 groups, not 150).
+    - Adam and AdamW are fused where torch can, unless the config says otherwise.
 
     Without ``layer_decay_rate`` all rates are equal; pre-training uses it so.
 
@@ -26,6 +30,13 @@ class LayerDecayOptimWrapperConstructor(LearningRateDecayOptimWrapperConstructor
             ``norm_decay_mult``, ``bias_decay_mult``, ``flat_decay_mult`` and
             ``custom_keys`` with ``decay_mult``.
     """
+
+    def __call__(self, model: nn.Module) -> OptimWrapper:
+        """Build the optimiser wrapper of a model that is on its device already."""
+        cfg = self.optimizer_cfg
+        if cfg['type'] in ('Adam', 'AdamW') and not {'fused', 'foreach'} & set(cfg):
+            cfg['fused'] = can_fuse(model)
+        return super().__call__(model)
 
     def add_params(
         self,
@@ -61,6 +72,13 @@ class LayerDecayOptimWrapperConstructor(LearningRateDecayOptimWrapperConstructor
         super().add_params(params, module, prefix, get_layer_depth, **kwargs)
         if is_root:
             params[:] = merge_equal_groups(params)
+
+
+def can_fuse(model: nn.Module) -> bool:
+    """Whether torch has a fused Adam for all parameters; on the CPU since 2.4."""
+    on_cpu = digit_version(torch.__version__) >= digit_version('2.4.0')
+    devices = {param.device.type for param in model.parameters()}
+    return devices <= ({'cuda', 'cpu'} if on_cpu else {'cuda'})
 
 
 def merge_equal_groups(groups: list[dict]) -> list[dict]:

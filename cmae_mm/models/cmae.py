@@ -5,6 +5,8 @@ ones, E extra tokens (1 class token, or none), D width of the encoder, P numbers
 a patch of pixels, C width of the projections.
 """
 
+from itertools import accumulate
+
 import torch
 from mmengine.logging import MessageHub
 from mmpretrain.models.selfsup.base import BaseSelfSupervisor
@@ -13,6 +15,7 @@ from mmpretrain.structures import DataSample
 
 from cmae_mm.registry import MODELS
 
+from .contrastive_head import Keys
 from .decoders import SharedFeatureDecoder
 from .masking import Masking
 from .momentum import copy_parameters, cosine_decay, update_parameters
@@ -105,6 +108,7 @@ class CMAE(BaseSelfSupervisor):
             {**patches, **tokens, 'in_chans': encoder.in_channels, **pixel_decoder}
         )
         self.head = build({**patches, 'in_channels': encoder.in_channels, **head})
+        self._held_keys: list[Keys] = []
         self.contrastive_weight = contrastive_weight
         self.ema_decay = ema_decay
         self.ema_end_decay = ema_end_decay
@@ -191,8 +195,12 @@ class CMAE(BaseSelfSupervisor):
             such as ``acc_contrastive`` in [0, 1].
         """
         view, shifted_view = self._two_views(inputs)
+        masking = self.backbone.masking(len(view))
+        if self.contrastive_weight:  # first, so that the keys have time to arrive
+            seen = None if self.target_sees_all else masking
+            keys = self.take_held_keys() or self.target([shifted_view], seen)[0]
 
-        latent, masking = self.backbone(view)  # (B, E+V, D)
+        latent, _ = self.backbone(view, masking)  # (B, E+V, D)
         pixels = self.pixel_decoder(latent, masking)  # (B, L-V, P)
         losses = {'loss_reconstruction': self.head.loss(pixels, view, masking)}
         if self.contrastive_weight == 0:
@@ -200,8 +208,7 @@ class CMAE(BaseSelfSupervisor):
 
         completed = self.complete_features(latent, masking)  # (B, D)
         query = self.projector((completed,))[0]  # (B, C)
-        key = self.target(shifted_view, None if self.target_sees_all else masking)
-        loss, logs = self.contrastive_head.loss(query, key)
+        loss, logs = self.contrastive_head.loss(query, keys)
         losses['loss_contrastive'] = self.contrastive_weight * loss
         return {**losses, **logs}
 
@@ -224,24 +231,62 @@ class CMAE(BaseSelfSupervisor):
 
     @torch.no_grad()
     def target(
-        self, shifted_view: torch.Tensor, masking: Masking | None = None
-    ) -> torch.Tensor:
-        """Update the momentum branch, and let it see the shifted view.
+        self, shifted_views: list[torch.Tensor], masking: Masking | None = None
+    ) -> list[Keys]:
+        """Update the momentum branch, and let it see the shifted views.
 
         Args:
-            shifted_view (Tensor): (B, channels, H, W), normalised, float.
+            shifted_views (list[Tensor]): The parts of a batch, (B, channels, H, W)
+                each, normalised, float; one part unless it is too large.
             masking (Masking, optional): What it must not see. None shows the
                 whole view.
 
         Returns:
-            Tensor: Projections of the mean patch feature, (B, C), no gradient.
+            list[Keys]: For each part, what its queries are compared with: the
+            projected mean patch features of all parts and all ranks.
         """
         self.update_target()
+        projections = [self.project_target(view, masking) for view in shifted_views]
+        keys = self.contrastive_head.collect(torch.cat(projections))
+        starts = accumulate((len(view) for view in shifted_views), initial=0)
+        return [
+            keys.part(start) for start, _ in zip(starts, shifted_views, strict=False)
+        ]
+
+    def project_target(
+        self, shifted_view: torch.Tensor, masking: Masking | None
+    ) -> torch.Tensor:
+        """Projections (B, C) of the mean patch features of the target encoder."""
         # (B, E + L, D) is the last output without masking, the first with it.
         out = self.target_backbone(shifted_view, masking)
         tokens = out[-1] if masking is None else out[0]
         mean = tokens[:, self.num_extra_tokens :].mean(dim=1)  # (B, D)
         return self.target_projector((mean,))[0]
+
+    def hold_keys(self, shifted_views: list[torch.Tensor]) -> None:
+        """Compute the keys of several coming calls of :meth:`loss` at once.
+
+        For :class:`cmae_mm.MicroBatchTrainLoop`: the calls then work on the parts of
+        one large batch, and contrast each with the keys of all of it.
+
+        Args:
+            shifted_views (list[Tensor]): See :meth:`target`.
+
+        Raises:
+            ValueError: If the target must see what the online encoder sees, which
+                is not drawn yet.
+        """
+        if not self.target_sees_all:
+            raise ValueError(
+                'Micro-batches need a target that sees the whole view; '
+                'target_sees_all=False wants masks that are drawn later. Use one '
+                'large batch for this ablation.'
+            )
+        self._held_keys = self.target(shifted_views)
+
+    def take_held_keys(self) -> Keys | None:
+        """The keys held for this call of :meth:`loss`, if any are."""
+        return self._held_keys.pop(0) if self._held_keys else None
 
     def _two_views(self, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
         """The two views, or a word on how to get them."""

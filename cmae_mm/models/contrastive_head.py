@@ -1,10 +1,38 @@
+from typing import NamedTuple
+
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
-from mmengine.dist import all_gather, get_rank
+from mmengine.dist import get_rank, get_world_size
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 
 from cmae_mm.registry import MODELS
+
+
+class Keys(NamedTuple):
+    """What the queries of this rank are compared with.
+
+    Attributes:
+        bank (Tensor): Normalised target projections of the global batch, (G, C),
+            float32, without gradient.
+        first (int): Row of the key that belongs to the first query.
+        arriving (dist.Work, optional): Set while other ranks' rows are on their way.
+    """
+
+    bank: torch.Tensor
+    first: int = 0
+    arriving: dist.Work | None = None
+
+    def part(self, start: int) -> 'Keys':
+        """The same bank for queries that begin ``start`` rows further on."""
+        return self._replace(first=self.first + start)
+
+
+def _normalised(key: torch.Tensor) -> torch.Tensor:
+    # Cosines differ in the third digit where temperature 0.07 matters: they never
+    # see half precision.
+    return F.normalize(key.detach().float(), dim=1)
 
 
 @MODELS.register_module()
@@ -39,15 +67,34 @@ class ContrastiveHead(BaseModule):
         self.predictor = MMPRETRAIN_MODELS.build(predictor)
         self.temperature = temperature
 
+    @torch.no_grad()
+    def collect(self, key: torch.Tensor) -> Keys:
+        """Start to bring the keys of all ranks together.
+
+        The other ranks' keys arrive while the online branch is computed; the loss
+        waits for them.
+
+        Args:
+            key (Tensor): Projections of the target branch on this rank, (B, C).
+
+        Returns:
+            Keys: To be handed to :meth:`loss`.
+        """
+        key = _normalised(key)
+        if get_world_size() == 1:
+            return Keys(key)
+        bank = key.new_empty(len(key) * get_world_size(), key.shape[1])
+        work = dist.all_gather_into_tensor(bank, key, async_op=True)
+        return Keys(bank, len(key) * get_rank(), work)
+
     def loss(
-        self, query: torch.Tensor, key: torch.Tensor
+        self, query: torch.Tensor, keys: Keys
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Contrast the predicted queries with all keys.
 
         Args:
             query (Tensor): Projections of the online branch, (B, C).
-            key (Tensor): Projections of the target branch for the same images in
-                the same order, (B, C); gets no gradient.
+            keys (Keys): From :meth:`collect`, for the same images in the same order.
 
         Returns:
             tuple[Tensor, dict]: InfoNCE averaged over this rank's batch, a float32
@@ -55,15 +102,12 @@ class ContrastiveHead(BaseModule):
             own key is the most similar one, in [0, 1].
         """
         prediction = self.predictor((query,))[0]
-        # Cosines differ in the third digit where temperature 0.07 matters:
-        # keep them out of half precision.
+        if keys.arriving is not None:
+            keys.arriving.wait()
         with torch.autocast(query.device.type, enabled=False):
             prediction = F.normalize(prediction.float(), dim=1)
-            key = F.normalize(key.detach().float(), dim=1)
-            keys = torch.cat(all_gather(key))  # (G, C), G: global batch
-            logits = prediction @ keys.t() / self.temperature  # (B, G)
-            labels = torch.arange(len(logits), device=logits.device)
-            labels = labels + len(logits) * get_rank()
+            logits = prediction @ keys.bank.t() / self.temperature  # (B, G)
+            labels = keys.first + torch.arange(len(logits), device=logits.device)
             loss = F.cross_entropy(logits, labels)
         accuracy = (logits.argmax(dim=1) == labels).float().mean()
         return loss, {'acc_contrastive': accuracy}
@@ -86,14 +130,18 @@ class PositivePairHead(BaseModule):
         super().__init__()
         self.predictor = MMPRETRAIN_MODELS.build(predictor)
 
+    def collect(self, key: torch.Tensor) -> Keys:
+        """The keys of this rank, (B, C), are all that is needed."""
+        return Keys(_normalised(key))
+
     def loss(
-        self, query: torch.Tensor, key: torch.Tensor
+        self, query: torch.Tensor, keys: Keys
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Pull each predicted query to its own key.
 
         Args:
             query (Tensor): See :meth:`ContrastiveHead.loss`.
-            key (Tensor): See :meth:`ContrastiveHead.loss`.
+            keys (Keys): See :meth:`ContrastiveHead.loss`.
 
         Returns:
             tuple[Tensor, dict]: The loss averaged over this rank's batch, in
@@ -101,7 +149,7 @@ class PositivePairHead(BaseModule):
             cosine.
         """
         prediction = self.predictor((query,))[0]
+        own = keys.bank[keys.first : keys.first + len(query)]
         with torch.autocast(query.device.type, enabled=False):
-            cosine = F.cosine_similarity(prediction.float(), key.detach().float())
-        similarity = cosine.mean()
+            similarity = F.cosine_similarity(prediction.float(), own).mean()
         return 2 - 2 * similarity, {'similarity': similarity.detach()}

@@ -123,8 +123,9 @@ def test_without_a_rate_two_groups_are_left(build, tiny_cfg):
     assert len(wrapper.optimizer.param_groups) == 2
 
 
-def test_one_step_equals_one_group_per_parameter(build, tiny_cfg, views):
-    """Merging changes nothing but the number of groups."""
+@pytest.mark.parametrize('fused', [False, True])
+def test_one_step_equals_one_group_per_parameter(build, tiny_cfg, views, fused):
+    """Merging changes nothing but the number of groups, fusing only the rounding."""
     from mmpretrain.engine.optimizers import LearningRateDecayOptimWrapperConstructor
 
     ours = build(tiny_cfg)
@@ -137,19 +138,24 @@ def test_one_step_equals_one_group_per_parameter(build, tiny_cfg, views):
     )
     from cmae_mm.engine import LayerDecayOptimWrapperConstructor
 
+    optimizer = dict(type='AdamW', lr=1.0, weight_decay=0.1)
+    if not fused:
+        optimizer['fused'] = False
     merged = LayerDecayOptimWrapperConstructor(
-        dict(
-            type='OptimWrapper', optimizer=dict(type='AdamW', lr=1.0, weight_decay=0.1)
-        ),
-        dict(layer_decay_rate=0.5),
+        dict(type='OptimWrapper', optimizer=optimizer), dict(layer_decay_rate=0.5)
     )
     for model, constructor in ((ours, merged), (theirs, stock)):
         wrapper = constructor(model)
         torch.manual_seed(2)
         losses = model.loss(views, [])
         wrapper.update_params(losses['loss_reconstruction'])
+        if model is ours:
+            assert wrapper.optimizer.defaults['fused'] is fused
     for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
-        assert torch.equal(mine, other)
+        if fused:
+            torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6)
+        else:
+            assert torch.equal(mine, other)
 
 
 def test_a_missing_weight_decay_explains_itself(build, tiny_cfg):

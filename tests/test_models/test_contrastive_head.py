@@ -32,7 +32,7 @@ def infonce_in_plain_python(prediction, key, temperature):
 def test_equals_infonce_by_hand():
     head = ContrastiveHead(PREDICTOR, temperature=0.2).double()
     query, key = torch.randn(5, 6).double(), torch.randn(5, 6).double()
-    loss, logs = head.loss(query, key)
+    loss, logs = head.loss(query, head.collect(key))
     prediction = head.predictor((query,))[0]
     assert loss.item() == pytest.approx(
         infonce_in_plain_python(prediction, key, 0.2), rel=1e-6
@@ -44,10 +44,10 @@ def test_chance_level_and_perfect_match():
     head = ContrastiveHead(PREDICTOR)
     head.predictor = torch.nn.Identity()
     same = torch.ones(8, 6)
-    loss, _ = head.loss(same, same)
+    loss, _ = head.loss(same, head.collect(same))
     assert loss.item() == pytest.approx(math.log(8), rel=1e-5)
     distinct = torch.eye(6)
-    loss, logs = head.loss(distinct, distinct)
+    loss, logs = head.loss(distinct, head.collect(distinct))
     assert loss.item() < 1e-4
     assert logs['acc_contrastive'].item() == 1
 
@@ -56,7 +56,7 @@ def test_no_gradient_to_the_keys_even_if_they_could_take_one():
     head = ContrastiveHead(PREDICTOR)
     query = torch.randn(4, 6, requires_grad=True)
     key = torch.randn(4, 6, requires_grad=True)
-    head.loss(query, key)[0].backward()
+    head.loss(query, head.collect(key))[0].backward()
     assert query.grad.abs().sum() > 0
     assert key.grad is None
 
@@ -65,7 +65,7 @@ def test_logits_stay_float32_under_autocast():
     head = ContrastiveHead(PREDICTOR)
     query, key = torch.randn(4, 6), torch.randn(4, 6)
     with torch.autocast('cpu', dtype=torch.bfloat16):
-        loss, _ = head.loss(query, key)
+        loss, _ = head.loss(query, head.collect(key))
     assert loss.dtype == torch.float32
 
 
@@ -73,7 +73,7 @@ def test_positive_pair_loss_by_hand():
     """BYOL's: the squared distance of the normalised vectors."""
     head = PositivePairHead(PREDICTOR).double()
     query, key = torch.randn(5, 6).double(), torch.randn(5, 6).double()
-    loss, logs = head.loss(query, key.requires_grad_())
+    loss, logs = head.loss(query, head.collect(key.requires_grad_()))
     prediction = head.predictor((query,))[0]
     total = 0.0
     for p, k in zip(prediction.tolist(), key.tolist(), strict=True):
@@ -83,6 +83,15 @@ def test_positive_pair_loss_by_hand():
     assert logs['similarity'].item() == pytest.approx(1 - total / 10, rel=1e-6)
     loss.backward()
     assert key.grad is None
+
+
+def test_a_part_of_the_queries_finds_its_keys():
+    """Two halves against the whole bank give the mean of the whole."""
+    head = ContrastiveHead(PREDICTOR)
+    query, keys = torch.randn(6, 6), head.collect(torch.randn(6, 6))
+    whole, _ = head.loss(query, keys)
+    halves = [head.loss(query[i : i + 3], keys.part(i))[0] for i in (0, 3)]
+    torch.testing.assert_close(sum(halves) / 2, whole)
 
 
 def test_bad_temperature_explains_itself():

@@ -1,8 +1,9 @@
 # Pre-training schedule of paper and released recipe: AdamW, base rate 1.5e-4 per
 # 256 images, 40 epochs of warm-up, cosine to 0. Longer runs change `end` only.
+# Precision is ours: bfloat16 where paper and released recipe take float16 with a
+# loss scaler. For GPUs without bfloat16: type='AmpOptimWrapper', dtype='float16'.
 optim_wrapper = dict(
-    type='AmpOptimWrapper',
-    loss_scale='dynamic',
+    type='cmae_mm.AutocastOptimWrapper',
     optimizer=dict(
         type='AdamW', lr=1.5e-4 * 4096 / 256, betas=(0.9, 0.95), weight_decay=0.05
     ),
