@@ -15,7 +15,7 @@ class Keys(NamedTuple):
 
     Attributes:
         bank (Tensor): Normalised target projections of the global batch, (G, C),
-            float32, without gradient.
+            at least float32, without gradient.
         first (int): Row of the key that belongs to the first query.
         arriving (dist.Work, optional): Set while other ranks' rows are on their way.
     """
@@ -29,10 +29,11 @@ class Keys(NamedTuple):
         return self._replace(first=self.first + start)
 
 
-def _normalised(key: torch.Tensor) -> torch.Tensor:
+def _normalised(vectors: torch.Tensor) -> torch.Tensor:
     # Cosines differ in the third digit where temperature 0.07 matters: they never
     # see half precision.
-    return F.normalize(key.detach().float(), dim=1)
+    precise = torch.promote_types(vectors.dtype, torch.float32)
+    return F.normalize(vectors.to(precise), dim=1)
 
 
 @MODELS.register_module()
@@ -80,7 +81,7 @@ class ContrastiveHead(BaseModule):
         Returns:
             Keys: To be handed to :meth:`loss`.
         """
-        key = _normalised(key)
+        key = _normalised(key.detach())
         if get_world_size() == 1:
             return Keys(key)
         bank = key.new_empty(len(key) * get_world_size(), key.shape[1])
@@ -105,7 +106,7 @@ class ContrastiveHead(BaseModule):
         if keys.arriving is not None:
             keys.arriving.wait()
         with torch.autocast(query.device.type, enabled=False):
-            prediction = F.normalize(prediction.float(), dim=1)
+            prediction = _normalised(prediction)
             logits = prediction @ keys.bank.t() / self.temperature  # (B, G)
             labels = keys.first + torch.arange(len(logits), device=logits.device)
             loss = F.cross_entropy(logits, labels)
@@ -132,7 +133,7 @@ class PositivePairHead(BaseModule):
 
     def collect(self, key: torch.Tensor) -> Keys:
         """The keys of this rank, (B, C), are all that is needed."""
-        return Keys(_normalised(key))
+        return Keys(_normalised(key.detach()))
 
     def loss(
         self, query: torch.Tensor, keys: Keys
@@ -151,5 +152,5 @@ class PositivePairHead(BaseModule):
         prediction = self.predictor((query,))[0]
         own = keys.bank[keys.first : keys.first + len(query)]
         with torch.autocast(query.device.type, enabled=False):
-            similarity = F.cosine_similarity(prediction.float(), own).mean()
+            similarity = (_normalised(prediction) * own).sum(dim=1).mean()
         return 2 - 2 * similarity, {'similarity': similarity.detach()}

@@ -1,0 +1,79 @@
+"""Clocks of the benchmark: turns, spreads, FLOPs, the ceiling, memory."""
+
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def time_in_turns(
+    steps: dict[str, Callable[[], object]], device: str, rounds: int, warm_up: int = 1
+) -> dict[str, list[float]]:
+    """Seconds of each step; they take turns, so that all see the same machine.
+
+    Args:
+        steps (dict): What to time, by name.
+        device (str): With 'cuda' the clock waits for the GPU at both ends.
+        rounds (int): Turns of each.
+        warm_up (int): Turns before those that count. Defaults to 1.
+    """
+    taken: dict[str, list[float]] = {name: [] for name in steps}
+    for turn in range(rounds + warm_up):
+        for name, step in steps.items():
+            seconds = _time(step, device)
+            if turn >= warm_up:
+                taken[name].append(seconds)
+    return taken
+
+
+def _time(step: Callable[[], object], device: str) -> float:
+    wait = torch.cuda.synchronize if device == 'cuda' else lambda: None
+    wait()
+    start = time.perf_counter()
+    step()
+    wait()
+    return time.perf_counter() - start
+
+
+def summary(seconds: list[float]) -> dict[str, float]:
+    """Median, and the distance between the quarters, in milliseconds."""
+    found = {'median_ms': 1000 * statistics.median(seconds)}
+    if len(seconds) > 1:
+        low, _, high = statistics.quantiles(seconds, n=4)
+        found['quartiles_ms'] = 1000 * (high - low)
+    return {name: round(value, 2) for name, value in found.items()}
+
+
+def count_flops(forward: Callable[[], torch.Tensor]) -> int:
+    """FLOPs of the products and the attention of a forward and backward pass."""
+    with FlopCounterMode(display=False) as counter:
+        forward().backward()
+    return counter.get_total_flops()
+
+
+def matrix_speed(device: str, dtype: torch.dtype | None) -> float:
+    """FLOP/s of a matrix product, the ceiling that a share of is MFU.
+
+    On the CPU of the size of the encoder's own, on a GPU a large one.
+    """
+    rows, inner, cols = (8192, 8192, 8192) if device == 'cuda' else (1576, 768, 3072)
+    a = torch.randn(rows, inner, device=device, dtype=dtype or torch.float32)
+    b = torch.randn(cols, inner, device=device, dtype=dtype or torch.float32)
+    taken = time_in_turns({'': lambda: a @ b.t()}, device, rounds=20, warm_up=5)
+    return 2 * rows * inner * cols / min(taken[''])
+
+
+def peak_memory(device: str) -> float:
+    """Most memory that this process has held so far, MiB (of the GPU, if any).
+
+    On a CPU from the kernel (Linux), because ``getrusage`` also counts what the
+    process had before it became Python.
+    """
+    if device == 'cuda':
+        return torch.cuda.max_memory_allocated() / 2**20
+    status = Path('/proc/self/status').read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith('VmHWM')]
+    return int(line.split()[1]) / 1024
