@@ -475,6 +475,9 @@ pip_install 'test tools' '' -r "$ROOT/requirements/tests.txt" -r "$ROOT/requirem
 ensure_opencv
 step 'cmae_mm itself, editable' "$STATE/pip.log" '' \
     "$VPY" -m pip install --no-index --no-deps --no-build-isolation -e "$ROOT"
+# mim looks into site-packages only, where an editable package is not.
+ln -sfn "$ROOT/cmae_mm" \
+    "$("$VPY" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/cmae_mm"
 
 # --- Does it stand? -------------------------------------------------------------
 
