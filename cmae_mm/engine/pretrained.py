@@ -119,8 +119,9 @@ def _count_by_part(
     for name, value in wanted.items():
         part = name.split('.')[0]
         loaded, total = counts.get(part, (0, 0))
+        # Positions of an encoder are resized while loading, a decoder's are not.
         fits = name in weights and (
-            weights[name].shape == value.shape or 'pos_embed' in name
+            weights[name].shape == value.shape or name.endswith('.pos_embed')
         )
         counts[part] = (loaded + fits, total + 1)
     return counts
