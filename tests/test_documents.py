@@ -1,0 +1,60 @@
+"""What the documents name exists."""
+
+import itertools
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = ['README.md', 'docs/paper.md', 'docs/your-images.md']
+DOCUMENTS += [str(f.relative_to(ROOT)) for f in ROOT.glob('configs/*/README.md')]
+# Where a file without a folder is looked for.
+FOLDERS = ('', 'configs/', 'configs/pretrain/', 'configs/ablation/')
+
+
+def read(document):
+    return (ROOT / document).read_text(encoding='utf-8')
+
+
+def expand(pattern):
+    """'a-{1,2}.py' -> 'a-1.py', 'a-2.py'."""
+    parts = re.split(r'\{([^}]*)\}', pattern)
+    choices = [p.split(',') if i % 2 else [p] for i, p in enumerate(parts)]
+    return [''.join(choice) for choice in itertools.product(*choices)]
+
+
+def configs_named(document):
+    """For each config a document names, patterns included, the files that are meant."""
+    names = re.findall(r'configs/[\w./*{},-]+', read(document))
+    if document == 'docs/paper.md':
+        names += re.findall(r'`([\w./*{},-]+\.py)`', read(document))
+    for name in names:
+        for pattern in expand(name.rstrip('.,')):
+            files = [f for folder in FOLDERS for f in ROOT.glob(folder + pattern)]
+            yield pattern, {f.relative_to(ROOT) for f in files}
+
+
+@pytest.mark.parametrize('document', DOCUMENTS)
+def test_configs_named_exist(document):
+    missing = [pattern for pattern, files in configs_named(document) if not files]
+    assert not missing
+
+
+def test_every_config_of_the_paper_stands_beside_a_claim():
+    named = set().union(*(files for _, files in configs_named('docs/paper.md')))
+    for file in (ROOT / 'configs').glob('*/*.py'):
+        file = file.relative_to(ROOT)
+        if file.parent.name in ('pretrain', 'ablation'):
+            assert file in named
+        elif file.parent.name != '_base_':
+            assert file in named or file.parent in named or file.match('cifar10/*')
+
+
+@pytest.mark.parametrize('document', DOCUMENTS)
+def test_types_named_exist(document):
+    from cmae_mm import registry
+
+    registries = [r for r in vars(registry).values() if hasattr(r, 'module_dict')]
+    for name in set(re.findall(r'cmae_mm\.([A-Z]\w+)', read(document))):
+        assert any(registry.get(f'cmae_mm.{name}') for registry in registries), name
