@@ -14,8 +14,15 @@ from mmengine.runner import Runner
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / 'docs/your-images.md'
-BLOCKS = ('photos.py', 'wide.py', 'statistics.py', 'bands.py', 'classify.py')
-TINY = dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32)
+BLOCKS = (
+    'photos.py',
+    'wide.py',
+    'statistics.py',
+    'bands.py',
+    'classify.py',
+    'segment.py',
+)
+TINY = dict(embed_dims=16, num_layers=4, num_heads=2, feedforward_channels=32)
 
 
 @pytest.fixture
@@ -36,12 +43,12 @@ def write_photos(folder, count=4):
         cv2.imwrite(str(folder / f'{i}.jpg'), photo)
 
 
-def write_bands(folder, count=4):
+def write_bands(folder, count=4, size=(40, 70)):
     """TIFF of four bands of 16 bits, each in another range."""
     tifffile = pytest.importorskip('tifffile')
     folder.mkdir(parents=True)
     for i in range(count):
-        image = np.random.default_rng(i).integers(0, 50, (40, 70, 4), dtype=np.uint16)
+        image = np.random.default_rng(i).integers(0, 50, (*size, 4), dtype=np.uint16)
         image *= np.array([1, 10, 100, 1000], np.uint16)
         tifffile.imwrite(
             folder / f'{i}.tif', image, photometric='minisblack', planarconfig='contig'
@@ -66,12 +73,13 @@ def run_small(cfg, **options):
         model.contrastive_head.predictor.in_channels = 6
         cfg.optim_wrapper.type = 'OptimWrapper'
         del cfg.optim_wrapper['loss_scale']
-    else:
+    elif model.type == 'ImageClassifier':
         model.head.in_channels = TINY['embed_dims']
     for loader in (cfg.train_dataloader, cfg.get('val_dataloader')):
         if loader:
             loader.update(batch_size=2, num_workers=0, persistent_workers=False)
-    cfg.train_cfg.max_epochs = 1
+    if 'max_epochs' in cfg.train_cfg:
+        cfg.train_cfg.max_epochs = 1
     cfg.work_dir = options.pop('work_dir', 'work_dirs/small')
     cfg.default_hooks.logger.interval = 1
     cfg.update(options)
@@ -84,7 +92,7 @@ def run_small(cfg, **options):
     return runner, log.read_text()
 
 
-@pytest.mark.parametrize('name', ['photos.py', 'wide.py', 'bands.py', 'classify.py'])
+@pytest.mark.parametrize('name', sorted({*BLOCKS} - {'statistics.py'}))
 def test_it_builds_at_full_size(name, place):
     with torch.device('meta'):
         model = MODELS.build(load(name).model)
@@ -118,7 +126,7 @@ def test_mean_and_std_of_the_channels(place, capsys):
 
 
 def mae_weights(width=16, narrow=8, patch=16, side=14):
-    """Random weights in the names of facebookresearch/mae, two blocks and one."""
+    """Random weights in the names of facebookresearch/mae, four blocks and one."""
 
     def layer(name, *shape):
         return {f'{name}.weight': shape, f'{name}.bias': shape[:1]}
@@ -139,6 +147,8 @@ def mae_weights(width=16, narrow=8, patch=16, side=14):
         **layer('patch_embed.proj', width, 3, patch, patch),
         **block('blocks.0', width, 32),
         **block('blocks.1', width, 32),
+        **block('blocks.2', width, 32),
+        **block('blocks.3', width, 32),
         **layer('norm', width),
         'mask_token': (1, 1, narrow),
         'decoder_pos_embed': (1, 1 + side**2, narrow),
@@ -180,13 +190,13 @@ def test_photos_go_on_from_mae(place):
     assert torch.equal(
         state['pixel_decoder.decoder_pred.weight'], weights['decoder_pred.weight']
     )
-    assert 'Checkpoint for backbone: 30 of 30 tensors' in log
+    assert 'Checkpoint for backbone: 54 of 54 tensors' in log
     assert 'Checkpoint for feature_decoder: fresh, not in the file' in log
     assert 'Checkpoint for target_backbone: a copy of the online branch' in log
 
 
-def test_bands_go_on_from_mae_and_are_classified(place):
-    """Wide TIFF of 4 bands and 16 bits: from MAE's weights, then to fine-tuning."""
+def test_bands_go_on_from_mae_to_transfer(place):
+    """Wide TIFF of 4 bands and 16 bits: MAE's weights, pre-training, two tasks."""
     weights = convert_mae(place)
     write_bands(place / 'my/bands')
     cfg = load('bands.py')
@@ -204,7 +214,7 @@ def test_bands_go_on_from_mae_and_are_classified(place):
     assert 'Resize the pos_embed shape' in log
     # All but the kernel of the patch embedding, whose channels are others; of the
     # decoder all but the last layer and the positions.
-    assert 'Checkpoint for backbone: 29 of 30 tensors' in log
+    assert 'Checkpoint for backbone: 53 of 54 tensors' in log
     assert 'Checkpoint for pixel_decoder: 17 of 20 tensors' in log
 
     for split in ('train', 'val'):
@@ -215,3 +225,22 @@ def test_bands_go_on_from_mae_and_are_classified(place):
     runner, log = run_small(cfg, work_dir='work_dirs/classify')
     assert 'backbone starts from work_dirs/bands/epoch_1.pth' in log
     assert 0 <= runner.message_hub.get_scalar('val/accuracy/top1').current() <= 100
+
+    for split in ('train', 'val'):
+        write_bands(place / f'my/segments/images/{split}', size=(200, 400))
+        labels = place / f'my/segments/labels/{split}'
+        labels.mkdir(parents=True)
+        for i in range(4):
+            label = np.random.default_rng(i).integers(0, 2, (200, 400), dtype=np.uint8)
+            cv2.imwrite(str(labels / f'{i}.png'), label)
+    cfg = load('segment.py')
+    norm = dict(type='BN')
+    cfg.model.neck.update(embed_dim=16, norm_cfg=norm)
+    cfg.model.backbone.out_indices = [0, 1, 2, 3]
+    cfg.model.decode_head.update(in_channels=[16] * 4, channels=8, norm_cfg=norm)
+    cfg.model.auxiliary_head.update(in_channels=16, channels=8, norm_cfg=norm)
+    cfg.model.backbone.init_cfg.checkpoint = 'work_dirs/bands/epoch_1.pth'
+    cfg.train_cfg.update(max_iters=2, val_interval=2)
+    runner, log = run_small(cfg, work_dir='work_dirs/segment')
+    assert 'backbone starts from work_dirs/bands/epoch_1.pth' in log
+    assert 0 <= runner.message_hub.get_scalar('val/mIoU').current() <= 100
