@@ -6,7 +6,7 @@
     from cmae_mm.zoo import register_models
 
     register_models()
-    mmpretrain.list_models('*cmae*')
+    mmpretrain.list_models('*cmae*', exclude_patterns=['*fcmae*'])
     mmpretrain.get_model('cmae_vit-base-p16_32xb128-amp-coslr-300e_in1k')
 """
 
@@ -39,7 +39,7 @@ def register_models() -> None:
     from mmpretrain.apis import ModelHub
 
     root = find_root()
-    # All are registered in one go, so the first name tells of all.
+    # All are registered in one go, so one name tells of all.
     if not ModelHub.has('cmae_vit-base-p16_32xb128-amp-coslr-300e_in1k'):
         for folder in FOLDERS:
             metafile = root / 'configs' / folder / 'metafile.yml'
