@@ -72,7 +72,6 @@ def run_small(cfg, **options):
             mlp.update(hid_channels=12, out_channels=6, norm_cfg=dict(type='BN1d'))
         model.contrastive_head.predictor.in_channels = 6
         cfg.optim_wrapper.type = 'OptimWrapper'
-        del cfg.optim_wrapper['loss_scale']
     elif model.type == 'ImageClassifier':
         model.head.in_channels = TINY['embed_dims']
     for loader in (cfg.train_dataloader, cfg.get('val_dataloader')):
