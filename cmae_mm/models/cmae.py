@@ -5,6 +5,7 @@ ones, E extra tokens (1 class token, or none), D width of the encoder, P numbers
 a patch of pixels, C width of the projections.
 """
 
+import math
 from itertools import accumulate
 
 import torch
@@ -96,6 +97,11 @@ class CMAE(BaseSelfSupervisor):
                     "target that stays (0.996), not mmengine's momentum (0.004)."
                 )
         encoder = self.backbone
+        if encoder.masking.num_visible == math.prod(encoder.patch_resolution):
+            raise ValueError(
+                f'mask_ratio={backbone.get("mask_ratio")} masks no patch, so there is '
+                'nothing to rebuild. The paper takes 0.75, the released recipe 0.65.'
+            )
         self.num_extra_tokens = encoder.num_extra_tokens
         patches = dict(patch_size=encoder.patch_size)
         tokens = dict(

@@ -317,6 +317,14 @@ def test_bad_configs_explain_themselves(tiny_cfg, change, words):
         MODELS.build({**tiny_cfg, **change})
 
 
+def test_nothing_masked_explains_itself(tiny_cfg):
+    from cmae_mm.registry import MODELS
+
+    tiny_cfg['backbone']['mask_ratio'] = 0.0
+    with pytest.raises(ValueError, match='nothing to rebuild'):
+        MODELS.build(tiny_cfg)
+
+
 def test_one_view_explains_itself(build, tiny_cfg, views):
     with pytest.raises(ValueError, match='two views'):
         build(tiny_cfg).loss(views[0], [])
