@@ -16,6 +16,7 @@ from mmpretrain.structures import DataSample
 
 from cmae_mm.registry import MODELS
 
+from .attention import use_fast_attention
 from .contrastive_head import Keys
 from .decoders import SharedFeatureDecoder
 from .masking import Masking
@@ -119,9 +120,25 @@ class CMAE(BaseSelfSupervisor):
         self.ema_decay = ema_decay
         self.ema_end_decay = ema_end_decay
         self.target_sees_all = target_sees_all
-        if contrastive_weight == 0:
-            return
+        if contrastive_weight:
+            self._build_contrastive_branch(
+                backbone,
+                feature_decoder and {**tokens, **feature_decoder},
+                projector and {'in_channels': encoder.embed_dims, **projector},
+                contrastive_head,
+                target_final_norm,
+            )
+        use_fast_attention(self)
 
+    def _build_contrastive_branch(
+        self,
+        backbone: dict,
+        feature_decoder: dict | None,
+        projector: dict | None,
+        contrastive_head: dict | None,
+        target_final_norm: bool,
+    ) -> None:
+        """Everything that MAE does not have."""
         parts = dict(projector=projector, contrastive_head=contrastive_head)
         missing = [name for name, cfg in parts.items() if cfg is None]
         if missing:
@@ -129,15 +146,8 @@ class CMAE(BaseSelfSupervisor):
                 f'CMAE got no {" and no ".join(missing)}. Give their configs, or '
                 'set contrastive_weight=0 to train a plain MAE.'
             )
-        if feature_decoder is None:
-            self.feature_decoder = None
-        elif feature_decoder['type'] == 'cmae_mm.SharedFeatureDecoder':
-            self.feature_decoder = build(
-                {'embed_dim': encoder.embed_dims, **feature_decoder}
-            )
-        else:
-            self.feature_decoder = build({**tokens, **feature_decoder})
-        projector = {'in_channels': encoder.embed_dims, **projector}
+        build = MMPRETRAIN_MODELS.build
+        self.feature_decoder = feature_decoder and build(feature_decoder)
         self.projector = build(projector)
         self.contrastive_head = build(contrastive_head)
         # The momentum branch: same networks, other weights, no gradient.

@@ -147,6 +147,7 @@ class SharedFeatureDecoder(BaseModule):
         embed_dim (int): D, width of the encoder, and of the output.
         decoder_embed_dim (int): W, width of the pixel decoder. Defaults to 512.
         init_cfg (dict or list[dict], optional): Weight initialisation.
+        **geometry: What only decoders with blocks of their own need; not used.
     """
 
     def __init__(
@@ -154,6 +155,7 @@ class SharedFeatureDecoder(BaseModule):
         embed_dim: int,
         decoder_embed_dim: int = 512,
         init_cfg: dict | list[dict] | None = None,
+        **geometry,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.decoder_pred = nn.Linear(decoder_embed_dim, embed_dim)
