@@ -32,8 +32,8 @@ test: setup  ## Run all tests
 demo: setup  ## Show the method at work on small pictures
 	$(BIN)/python tools/demo.py $(ARGS)
 
-bench: setup  ## Measure the speed of training and of the data
-	$(BIN)/python tools/benchmark.py $(ARGS)
+bench: setup  ## Measure the training step beside stock parts (ARGS: see the tool)
+	$(BIN)/python tools/benchmark.py $(or $(ARGS),step)
 
 docs: setup  ## Check that every link between the documents leads somewhere
 	$(BIN)/python tools/check_links.py
