@@ -7,8 +7,10 @@ and has to stay light.
 import pickle
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import torch
+from mmengine.dist import barrier, get_local_rank
 from mmengine.runner import CheckpointLoader
 
 
@@ -50,8 +52,50 @@ def load_checkpoint_file(filename: str, map_location: Any = None) -> dict:
         ) from error
 
 
-def register_safe_loader() -> None:
-    """Let MMEngine read local checkpoints through :func:`load_checkpoint_file`."""
-    CheckpointLoader.register_scheme(
-        prefixes='', loader=load_checkpoint_file, force=True
+def load_checkpoint_url(url: str, map_location: Any = None) -> dict:
+    """Download a checkpoint, once, and read it as :func:`load_checkpoint_file` does.
+
+    Args:
+        url (str): http:// or https://. The file is kept in torch's cache.
+        map_location: See :func:`torch.load`.
+
+    Returns:
+        dict: The checkpoint.
+    """
+    folder = Path(torch.hub.get_dir()) / 'checkpoints'
+    path = folder / Path(urlparse(url).path).name
+    if get_local_rank() == 0 and not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(path))
+    barrier()
+    return load_checkpoint_file(str(path), map_location)
+
+
+def refuse_cloud_storage(filename: str, map_location: Any = None) -> dict:
+    """MMEngine would unpickle what lies there.
+
+    Raises:
+        RuntimeError: Always.
+    """
+    raise RuntimeError(
+        f'{filename} is not read, because MMEngine would run code from it. Copy the '
+        'file to a disk, and name it there.'
     )
+
+
+def register_safe_loader() -> None:
+    """Let MMEngine read checkpoints through the functions above.
+
+    Names of its own model zoos (``torchvision://``, ``openmmlab://``, ``mmcls://``)
+    stay with MMEngine, which trusts these files.
+    """
+    loaders = {
+        '': load_checkpoint_file,
+        'http://': load_checkpoint_url,
+        'https://': load_checkpoint_url,
+        'pavi://': refuse_cloud_storage,
+        r'(\S+\:)?s3://': refuse_cloud_storage,
+        r'(\S+\:)?petrel://': refuse_cloud_storage,
+    }
+    for prefix, loader in loaders.items():
+        CheckpointLoader.register_scheme(prefixes=prefix, loader=loader, force=True)

@@ -1,5 +1,8 @@
 import pickle
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import torch
@@ -49,3 +52,41 @@ def test_missing_and_broken_files_explain_themselves(tmp_path):
     for name in ('cut.pth', 'empty.pth', 'text.pth'):
         with pytest.raises(RuntimeError, match=name):
             load_checkpoint_file(str(tmp_path / name))
+
+
+@pytest.fixture
+def address(tmp_path, monkeypatch):
+    """Of a web server on this machine that shows a folder, which comes with it."""
+    folder = tmp_path / 'www'
+    folder.mkdir()
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'cache'))
+    handler = partial(QuietHandler, directory=str(folder))
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f'http://127.0.0.1:{server.server_port}', folder
+        server.shutdown()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Says nothing."""
+
+    def log_message(self, *args):
+        pass
+
+
+def test_code_in_a_downloaded_file_is_not_run_either(address, tmp_path):
+    url, folder = address
+    marker = tmp_path / 'it-ran'
+    torch.save(dict(state_dict=Bomb(marker)), folder / 'bad.pth')
+    with pytest.raises(RuntimeError, match='would run code'):
+        CheckpointLoader.load_checkpoint(f'{url}/bad.pth')
+    assert not marker.exists()
+    torch.save(dict(state_dict=dict(a=torch.ones(2))), folder / 'good.pth')
+    loaded = CheckpointLoader.load_checkpoint(f'{url}/good.pth')
+    assert torch.equal(loaded['state_dict']['a'], torch.ones(2))
+
+
+@pytest.mark.parametrize('place', ['s3://a/b.pth', 'x:petrel://a/b.pth', 'pavi://a'])
+def test_cloud_storage_is_refused(place):
+    with pytest.raises(RuntimeError, match='Copy the file to a disk'):
+        CheckpointLoader.load_checkpoint(place)

@@ -214,7 +214,7 @@ def test_bands_go_on_from_mae_to_transfer(place):
     # All but the kernel of the patch embedding, whose channels are others; of the
     # decoder all but the last layer and the positions.
     assert 'Checkpoint for backbone: 53 of 54 tensors' in log
-    assert 'Checkpoint for pixel_decoder: 17 of 20 tensors' in log
+    assert 'Checkpoint for pixel_decoder: 18 of 20 tensors' in log
 
     for split in ('train', 'val'):
         for label in 'ab':

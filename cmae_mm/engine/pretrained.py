@@ -101,9 +101,16 @@ class CheckPretrainedHook(Hook):
                 f'{_examples(wanted)}. Is it the checkpoint of another '
                 'config, or of another library (tools/convert_checkpoint.py)?'
             )
-        for part, (loaded, total) in _count_by_part(weights, wanted).items():
-            if loaded:
-                start = f'{loaded} of {total} tensors'
+        for part, (held, fits, total) in _count_by_part(weights, wanted).items():
+            if part == 'backbone' and held and fits < self.min_share * total:
+                raise RuntimeError(
+                    f'The checkpoint holds a backbone of another shape: only {fits} '
+                    f'of {total} tensors fit. Is it of the same architecture?'
+                )
+            if fits:
+                start = f'{fits} of {total} tensors'
+            elif held:
+                start = 'fresh, the file holds another shape'
             elif part.startswith('target_'):
                 start = 'a copy of the online branch'
             else:
@@ -113,18 +120,24 @@ class CheckPretrainedHook(Hook):
 
 def _count_by_part(
     weights: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]
-) -> dict[str, tuple[int, int]]:
-    """For each part of a model: tensors that the weights hold, and all it has."""
-    counts: dict[str, tuple[int, int]] = {}
+) -> dict[str, tuple[int, int, int]]:
+    """For each part of a model: tensors in the file, those that fit, and all it has."""
+    counts: dict[str, tuple[int, int, int]] = {}
     for name, value in wanted.items():
         part = name.split('.')[0]
-        loaded, total = counts.get(part, (0, 0))
-        # Positions of an encoder are resized while loading, a decoder's are not.
-        fits = name in weights and (
-            weights[name].shape == value.shape or name.endswith('.pos_embed')
-        )
-        counts[part] = (loaded + fits, total + 1)
+        held, fits, total = counts.get(part, (0, 0, 0))
+        if name in weights:
+            held += 1
+            fits += _fits(name, weights[name].shape, value.shape)
+        counts[part] = (held, fits, total + 1)
     return counts
+
+
+def _fits(name: str, found: torch.Size, wanted: torch.Size) -> bool:
+    """The same shape; positions, which loading resizes, at least the same width."""
+    if name.endswith('pos_embed'):
+        return found[-1] == wanted[-1]
+    return found == wanted
 
 
 def _examples(names: Iterable[str], count: int = 3) -> str:

@@ -4,9 +4,12 @@ Letters in the shapes: E extra tokens of the encoder (1 class token, or none),
 W width of the decoder, the others as in :mod:`cmae_mm.models.cmae`.
 """
 
+import math
+
 import torch
 from mmengine.model import BaseModule
 from mmpretrain.models.necks.mae_neck import MAEPretrainDecoder
+from mmpretrain.models.utils import resize_pos_embed
 from torch import nn
 
 from cmae_mm.registry import MODELS
@@ -45,6 +48,24 @@ class PixelDecoder(MAEPretrainDecoder):
             torch.zeros(1, num_extra_tokens + self.num_patches, width),
             requires_grad=False,
         )
+        self._register_load_state_dict_pre_hook(self._resize_positions)
+
+    def _resize_positions(
+        self, state_dict: dict[str, torch.Tensor], prefix: str, *args
+    ) -> None:
+        """Fit the table of a square grid to another grid, as the encoder does.
+
+        MAE's own table has the axes the other way round; resizing keeps that order
+        for blocks that were trained with it.
+        """
+        table = state_dict.get(f'{prefix}decoder_pos_embed')
+        if table is None or table.shape == self.decoder_pos_embed.shape:
+            return
+        side = math.isqrt(table.shape[1] - self.num_extra_tokens)
+        if side**2 == table.shape[1] - self.num_extra_tokens:
+            state_dict[f'{prefix}decoder_pos_embed'] = resize_pos_embed(
+                table, (side, side), self.grid, num_extra_tokens=self.num_extra_tokens
+            )
 
     def init_weights(self) -> None:
         """Fixed positions and a random mask token."""

@@ -114,6 +114,16 @@ def test_continued_pretraining_says_what_is_fresh(build, tiny_cfg, caplog):
     assert 'Checkpoint for target_backbone: a copy of the online branch' in caplog.text
 
 
+def test_weights_of_another_width_are_refused(build, tiny_cfg):
+    """Not loaded in part (here two biases), with the rest at a random start."""
+    weights = build(tiny_cfg).state_dict()
+    wider = dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=32)
+    tiny_cfg['backbone']['arch'] = wider
+    runner = SimpleNamespace(model=build(tiny_cfg), logger=logging.getLogger('test'))
+    with pytest.raises(RuntimeError, match='another shape: only 2 of 30 tensors'):
+        CheckPretrainedHook().after_load_checkpoint(runner, dict(state_dict=weights))
+
+
 def test_impossible_share_is_refused():
     with pytest.raises(ValueError, match='min_share'):
         CheckPretrainedHook(min_share=0)

@@ -66,6 +66,23 @@ def test_grids_need_not_be_square():
     assert decoder(torch.randn(2, 1 + 4, 24), draw(12, 4)).shape == (2, 8, 80)
 
 
+def test_positions_of_another_grid_are_resized_while_loading():
+    """By the same rule as the encoder's, whatever order their axes have."""
+    from mmpretrain.models.utils import resize_pos_embed
+
+    source, wide = (
+        make(PixelDecoder, patch_size=4),
+        make(PixelDecoder, (2, 6), patch_size=4),
+    )
+    weights = source.state_dict()
+    table = torch.randn(1, 17, 8)
+    weights['decoder_pos_embed'] = table
+    wide.load_state_dict(weights)
+    expected = resize_pos_embed(table, (4, 4), (2, 6), num_extra_tokens=1)
+    assert torch.equal(wide.decoder_pos_embed, expected)
+    assert torch.equal(wide.decoder_pos_embed[:, :1], table[:, :1])
+
+
 def test_features_have_the_encoders_width_for_any_patch_size():
     """Not 3 * patch_size**2 numbers, which fits ViT-B/16 only by chance."""
     decoder = make(FeatureDecoder)
