@@ -4,6 +4,7 @@ A type written ``cmae_mm.<Name>`` is found from the default scope of any
 OpenMMLab library (mmpretrain, mmseg, mmdet), and can clash with none of theirs.
 """
 
+from mmengine.registry import DATA_SAMPLERS as ROOT_DATA_SAMPLERS
 from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.registry import LOOPS as ROOT_LOOPS
 from mmengine.registry import METRICS as ROOT_METRICS
@@ -18,11 +19,16 @@ MODELS = Registry('model', parent=ROOT_MODELS, locations=['cmae_mm.models'])
 TRANSFORMS = Registry(
     'transform', parent=ROOT_TRANSFORMS, locations=['cmae_mm.datasets']
 )
+DATA_SAMPLERS = Registry(
+    'data sampler', parent=ROOT_DATA_SAMPLERS, locations=['cmae_mm.datasets']
+)
 HOOKS = Registry('hook', parent=ROOT_HOOKS, locations=['cmae_mm.engine'])
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor',
     parent=ROOT_OPTIM_WRAPPER_CONSTRUCTORS,
     locations=['cmae_mm.engine'],
 )
-LOOPS = Registry('loop', parent=ROOT_LOOPS, locations=['cmae_mm.evaluation'])
+LOOPS = Registry(
+    'loop', parent=ROOT_LOOPS, locations=['cmae_mm.engine', 'cmae_mm.evaluation']
+)
 METRICS = Registry('metric', parent=ROOT_METRICS, locations=['cmae_mm.evaluation'])

@@ -3,6 +3,7 @@ from .cmae_vit import CMAEViT
 from .contrastive_head import ContrastiveHead, PositivePairHead
 from .decoders import FeatureDecoder, PixelDecoder, SharedFeatureDecoder
 from .reconstruction_head import ReconstructionHead
+from .two_view_preprocessor import TwoViewPreprocessor
 
 __all__ = [
     'CMAE',
@@ -13,4 +14,5 @@ __all__ = [
     'PositivePairHead',
     'ReconstructionHead',
     'SharedFeatureDecoder',
+    'TwoViewPreprocessor',
 ]

@@ -1,0 +1,270 @@
+"""How many images per second one core turns into two views, and where time goes.
+
+    python tools/benchmark_data.py FOLDER [--images 300] [--rounds 5] [--json OUT]
+
+FOLDER holds the pictures, at any depth. Compared are `released` (the steps of the
+authors' released recipe, from stock parts of mmcv and mmpretrain: Pillow from the
+decoder to the blur, both views normalised in float on the CPU), `reference` (our
+reference pipeline), `fast`, and `fast-gpu` (colours left to the device).
+
+The pipelines take turns, each with all pictures, in several rounds with the same
+random numbers. What counts is the CPU time of the one thread that works, of each
+picture's fastest round: neither waiting for a disk nor a busy neighbour.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+ROOT = Path(__file__).resolve().parents[1]
+SUFFIXES = {'.jpg', '.jpeg', '.png'}
+IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
+
+
+def released_pipeline() -> list[dict]:
+    """The released recipe's steps and parameters, from stock parts.
+
+    One number differs: hue shifts come from [0, 0.1], not [-0.1, 0.1], since mmcv
+    2.1 fails on negative ones with NumPy 2. The work is the same.
+    """
+    ready = [dict(type='Normalize', to_rgb=True, **IMAGENET)]
+    colour = [
+        dict(
+            type='RandomApply',
+            prob=0.8,
+            transforms=[
+                dict(
+                    type='ColorJitter',
+                    brightness=0.4,
+                    contrast=0.4,
+                    saturation=0.4,
+                    hue=(0.0, 0.1),
+                    backend='pillow',
+                )
+            ],
+        ),
+        dict(
+            type='RandomGrayscale',
+            prob=0.2,
+            keep_channels=True,
+            channel_weights=(0.114, 0.587, 0.2989),
+        ),
+        dict(
+            type='GaussianBlur',
+            magnitude_range=(0.1, 2.0),
+            magnitude_std='inf',
+            prob=0.5,
+        ),
+    ]
+    return [
+        dict(type='LoadImageFromFile', imdecode_backend='pillow'),
+        dict(
+            type='RandomResizedCrop',
+            scale=256,
+            crop_ratio_range=(0.2, 1.0),
+            backend='pillow',
+            interpolation='bicubic',
+        ),
+        dict(type='RandomFlip', prob=0.5),
+        dict(
+            type='MultiView',
+            num_views=[1, 1],
+            transforms=[
+                [dict(type='cmae_mm.PixelShift', size=224, shift_range=(0, 1)), *ready],
+                [
+                    dict(type='cmae_mm.PixelShift', size=224, shift_range=(0, 32)),
+                    *colour,
+                    *ready,
+                ],
+            ],
+        ),
+        dict(type='PackInputs'),
+    ]
+
+
+def config_pipeline(name: str) -> list[dict]:
+    """The training pipeline of a data set of configs/_base_/datasets."""
+    cfg = Config.fromfile(ROOT / f'configs/_base_/datasets/{name}.py')
+    return cfg.train_dataloader.dataset.pipeline
+
+
+def all_pipelines() -> dict[str, list[dict]]:
+    """What is compared, by name; the first is what ratios refer to."""
+    return {
+        'released': released_pipeline(),
+        'reference': config_pipeline('imagenet_two-views'),
+        'fast': config_pipeline('imagenet_two-views-fast'),
+        'fast-gpu': config_pipeline('imagenet_two-views-fast-gpu'),
+    }
+
+
+class Timed(BaseTransform):
+    """A step that adds up the CPU time it takes.
+
+    Args:
+        step (BaseTransform): The step.
+        name (str): What it is called in the table.
+        seconds (dict[str, float]): Where the time of all steps is added up.
+    """
+
+    def __init__(
+        self, step: BaseTransform, name: str, seconds: dict[str, float]
+    ) -> None:
+        self.step, self.name, self.seconds = step, name, seconds
+
+    def transform(self, results: dict) -> dict:
+        """Do the step."""
+        start = time.thread_time()
+        results = self.step(results)
+        taken = time.thread_time() - start
+        self.seconds[self.name] = self.seconds.get(self.name, 0.0) + taken
+        return results
+
+
+def step_name(cfg: dict) -> str:
+    """The type of a step, without the library it is from."""
+    return cfg['type'].replace('/', '.').split('.')[-1]
+
+
+def build_steps(pipeline: Sequence[dict], seconds: dict[str, float]) -> list:
+    """Build a pipeline, every step timed, also those inside the views.
+
+    Args:
+        pipeline (Sequence[dict]): Its config.
+        seconds (dict[str, float]): Filled with the CPU time of each step.
+
+    Returns:
+        list[Timed]: To be called one after the other.
+    """
+    from mmpretrain.registry import TRANSFORMS
+
+    steps = []
+    for cfg in pipeline:
+        step = TRANSFORMS.build(cfg)
+        name = step_name(cfg)
+        if name == 'MultiView':
+            name = 'MultiView and its copies'
+            views = zip(cfg['transforms'], step.pipelines, strict=True)
+            for view, (inner, compose) in enumerate(views, start=1):
+                compose.transforms = [
+                    Timed(part, f'view {view}: {step_name(part_cfg)}', seconds)
+                    for part_cfg, part in zip(inner, compose.transforms, strict=True)
+                ]
+        steps.append(Timed(step, name, seconds))
+    return steps
+
+
+def run_once(
+    steps: Sequence[Timed], seconds: dict[str, float], path: str, seed: int
+) -> dict[str, float]:
+    """Send one picture through; return the CPU seconds of each step and in all."""
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    seconds.clear()
+    results = dict(img_path=path, sample_idx=seed)
+    start = time.thread_time()
+    for step in steps:
+        results = step(results)
+    taken = dict(seconds, all=time.thread_time() - start)
+    if 'MultiView and its copies' in taken:  # what is not of the steps inside
+        inner = sum(s for name, s in taken.items() if name.startswith('view '))
+        taken['MultiView and its copies'] -= inner
+    return taken
+
+
+def compare(
+    pipelines: dict[str, list[dict]], files: Sequence[Path], rounds: int
+) -> dict[str, dict]:
+    """Time pipelines on the same pictures, turn by turn.
+
+    Args:
+        pipelines (dict[str, list[dict]]): Configs by name.
+        files (Sequence[Path]): Pictures.
+        rounds (int): How often each picture goes through each pipeline.
+
+    Returns:
+        dict[str, dict]: By name ``images_per_s`` of one core, ``ratio`` to the
+        first pipeline, and ``ms`` per image of each step.
+    """
+    built = {}
+    for name, pipeline in pipelines.items():
+        seconds: dict[str, float] = {}
+        built[name] = (build_steps(pipeline, seconds), seconds)
+    fastest: dict[str, list[dict]] = {name: [{}] * len(files) for name in pipelines}
+    for _ in range(rounds):
+        for name, (steps, seconds) in built.items():
+            for i, file in enumerate(files):
+                taken = run_once(steps, seconds, str(file), seed=i)
+                if taken['all'] < fastest[name][i].get('all', float('inf')):
+                    fastest[name][i] = taken
+    report = {}
+    for name, images in fastest.items():
+        steps = {step: None for image in images for step in image}
+        ms = {
+            step: 1000 * float(np.mean([image.get(step, 0) for image in images]))
+            for step in steps
+        }
+        report[name] = dict(images_per_s=1000 / ms.pop('all'), ms=ms)
+    first = next(iter(report.values()))['images_per_s']
+    for entry in report.values():
+        entry['ratio'] = entry['images_per_s'] / first
+    return report
+
+
+def find_files(folder: Path, count: int) -> list[Path]:
+    """The first pictures of a folder.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    files = sorted(f for f in folder.rglob('*') if f.suffix.lower() in SUFFIXES)
+    if not files:
+        raise FileNotFoundError(
+            f'{folder} holds no {", ".join(sorted(SUFFIXES))}. Give a folder of '
+            'pictures, such as one class of ImageNet.'
+        )
+    return files[:count]
+
+
+def print_report(report: dict[str, dict]) -> None:
+    """One table for people."""
+    for name, entry in report.items():
+        total = sum(entry['ms'].values())
+        print(
+            f'{name}: {entry["images_per_s"]:.0f} images/s per core '
+            f'({total:.2f} ms), {entry["ratio"]:.2f}x'
+        )
+        for step, ms in entry['ms'].items():
+            print(f'    {ms:7.3f} ms {100 * ms / total:5.1f} %  {step}')
+
+
+def main() -> None:
+    """Compare, print, and write JSON if asked to."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('folder', type=Path)
+    parser.add_argument('--images', type=int, default=300)
+    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--json', type=Path)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    init_default_scope('mmpretrain')
+    report = compare(all_pipelines(), find_files(args.folder, args.images), args.rounds)
+    print_report(report)
+    if args.json:
+        args.json.write_text(json.dumps(report, indent=2) + '\n')
+
+
+if __name__ == '__main__':
+    main()
