@@ -135,27 +135,25 @@ class TwoViews(BaseTransform):
             raise ValueError(
                 f"TwoViews got colour_on={colour_on!r}; it takes 'worker' or 'device'."
             )
-        self.online = PixelShift(size, shift_range=(0, 1))
-        self.target = PixelShift(size, shift_range=shift_range)
+        self.shift = PixelShift(size, shift_range=shift_range)
         self.colour = None if colour is None else DrawColour(**colour)
         self.colour_on = colour_on
 
     def transform(self, results: dict) -> dict:
         """Replace the master by its views."""
-        online = self.online(dict(img=results['img']))['img']
-        shifted = self.target(dict(img=results['img']))
-        target = shifted['img']
+        height, width = self.shift.size
+        online = results['img'][:height, :width]
+        results = self.shift(results)
+        target = results['img']
         if self.colour is not None:
             results['colour'] = self.colour.draw()
             if self.colour_on == 'worker':
                 target = apply_colour(target, results['colour'])
         results['img'] = [fast_ops.to_planes(online), fast_ops.to_planes(target)]
-        results['img_shape'] = shifted['img_shape']
-        results['pixel_shift'] = shifted['pixel_shift']
         return results
 
     def __repr__(self) -> str:
         return (
-            f'{type(self).__name__}(target={self.target}, colour={self.colour}, '
+            f'{type(self).__name__}(shift={self.shift}, colour={self.colour}, '
             f'colour_on={self.colour_on!r})'
         )

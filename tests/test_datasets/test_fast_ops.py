@@ -13,11 +13,11 @@ from cmae_mm.datasets import fast_ops
 
 
 def picture(height=224, width=224, seed=0):
-    """Soft colours, a hard edge and some grain; BGR."""
+    """Colours as pale as those of photos, a hard edge and some grain; BGR."""
     rng = np.random.default_rng(seed)
-    soft = rng.integers(0, 256, (7, 9, 3), dtype=np.uint8)
-    img = cv2.resize(soft, (width, height), interpolation=cv2.INTER_CUBIC)
-    cv2.circle(img, (width // 3, height // 2), height // 4, (250, 120, 5), -1)
+    light, tint = rng.uniform(40, 220, (7, 9, 1)), rng.uniform(-30, 30, (7, 9, 3))
+    img = cv2.resize(light + tint, (width, height), interpolation=cv2.INTER_CUBIC)
+    cv2.circle(img, (width // 3, height // 2), height // 6, (250, 120, 5), -1)
     grain = rng.normal(0, 8, img.shape)
     return np.clip(img + grain, 0, 255).astype(np.uint8)
 
@@ -60,7 +60,7 @@ OPERATIONS = {
         pil_ops.adjust_hue,
         (-0.1, -0.03, 0.07, 0.1),
         0.7,
-        12,
+        14,
     ),
     'grey': (
         lambda img, _: fast_ops.to_grey(img),
@@ -109,13 +109,12 @@ def test_resize_as_pillow(height, width):
 
 
 def test_resize_is_antialiased():
-    """Fine stripes become grey; without a wide filter they would alias."""
-    stripes = np.zeros((512, 512, 3), np.uint8)
+    """Stripes finer than the result can show become grey, not other stripes."""
+    stripes = np.zeros((510, 510, 3), np.uint8)
     stripes[:, ::2] = 255
-    small = fast_ops.resize(stripes, (128, 128)).astype(int)
-    assert np.abs(small[:, 4:-4] - 127).max() <= 3
-    aliased = cv2.resize(stripes, (128, 128), interpolation=cv2.INTER_CUBIC)
-    assert np.abs(aliased.astype(int) - 127).max() > 3 or aliased.std() == 0
+    small = fast_ops.resize(stripes, (170, 170))
+    aliased = cv2.resize(stripes, (170, 170), interpolation=cv2.INTER_CUBIC)
+    assert small[:, 4:-4].std() < 5 < 100 < aliased.std()
 
 
 @pytest.mark.parametrize('sigma', [0.0, 0.1, 0.7, 1.41, 1.42, 2.0, 5.0])

@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmcv.transforms import Compose
 from mmengine.config import Config
+from mmengine.runner import Runner
 from mmpretrain.registry import TRANSFORMS
 
 from cmae_mm.datasets import FastMasterCrop, TwoViews, jpeg
@@ -54,6 +55,54 @@ def photo(tmp_path):
     img = cv2.resize(small, (400, 300), interpolation=cv2.INTER_CUBIC)
     cv2.imwrite(str(path), img, [cv2.IMWRITE_JPEG_QUALITY, 92])
     return str(path)
+
+
+def test_recipe_is_that_of_the_reference_config():
+    """The same numbers, under the names of other steps."""
+    slow, (crop, views, _) = (
+        pipeline_of('imagenet_two-views'),
+        pipeline_of('imagenet_two-views-fast'),
+    )
+    (online,), (shift, _, jitter, grey, _, blur) = slow[3].transforms
+    assert crop.scale == slow[1].scale
+    assert tuple(crop.crop_ratio_range) == tuple(slow[1].crop_ratio_range)
+    assert FastMasterCrop(scale=8).flip_prob == slow[2].prob
+    assert views.size == online.size == shift.size
+    assert tuple(views.shift_range) == tuple(shift.shift_range)
+    factors = {k: v for k, v in jitter.transforms[0].items() if k != 'type'}
+    assert dict(views.colour) == dict(
+        **factors,
+        jitter_prob=jitter.prob,
+        grey_prob=grey.p,
+        blur_prob=blur.prob,
+        blur_sigma=tuple(blur.magnitude_range),
+    )
+    assert vars(DrawColour()) == vars(DrawColour(**views.colour)), 'the defaults'
+
+
+@pytest.mark.parametrize(
+    'name', ['imagenet_two-views-fast', 'imagenet_two-views-fast-gpu']
+)
+def test_data_loader_of_the_config(photo, name):
+    """It can be built, and gives batches that the model can take."""
+    loader = Config.fromfile(DATASETS / f'{name}.py').train_dataloader
+    folder = Path(photo).parent
+    (folder / 'other.jpg').write_bytes(Path(photo).read_bytes())
+    loader.update(batch_size=2, num_workers=0, persistent_workers=False)
+    loader.update(pin_memory=False, prefetch_factor=None)
+    loader.dataset = dict(
+        type='CustomDataset',
+        data_root=str(folder),
+        with_label=False,
+        pipeline=loader.dataset.pipeline,
+    )
+    batches = iter(Runner.build_dataloader(loader, seed=0))
+    for _ in range(2):
+        batch = next(batches)
+        assert [view.shape for view in batch['inputs']] == [(2, 3, 224, 224)] * 2
+        assert {view.dtype for view in batch['inputs']} == {torch.uint8}
+        drawn = [sample.get('colour') is not None for sample in batch['data_samples']]
+        assert drawn == [name.endswith('gpu')] * 2
 
 
 @pytest.mark.parametrize(
@@ -165,6 +214,11 @@ def test_broken_file_names_itself(tmp_path):
     path.write_bytes(b'\xff\xd8 nothing more')
     with pytest.raises(ValueError, match='broken.jpg cannot be read'):
         FastMasterCrop(scale=32)(dict(img_path=str(path)))
+
+
+def test_too_small_a_master_explains_itself(photo):
+    with pytest.raises(ValueError, match='240x240'):
+        fast(240, (0, 31))(dict(img_path=photo))
 
 
 def test_impossible_arguments_explain_themselves():
