@@ -82,16 +82,16 @@ def decode_rows(data: bytes, frame: Frame, rows: int) -> np.ndarray:
         ndarray: uint8, (H, width, 3), BGR, with H at least ``rows``.
 
     Raises:
-        ValueError: If the data are damaged.
+        ValueError: If nothing can be made of the data.
     """
     # One block more: to enlarge colour, the decoder looks at its neighbours.
     rows = (rows + _BLOCK - 1) // _BLOCK * _BLOCK + _BLOCK
-    if rows >= frame.height:
-        return simplejpeg.decode_jpeg(data, 'BGR')
-    shortened = bytearray(data)
-    shortened[frame.height_at : frame.height_at + 2] = rows.to_bytes(2, 'big')
-    # Not strict: it warns of the data that are left over.
-    return simplejpeg.decode_jpeg(shortened, 'BGR', strict=False)
+    if rows < frame.height:
+        data = bytearray(data)
+        data[frame.height_at : frame.height_at + 2] = rows.to_bytes(2, 'big')
+    # Not strict: it warns of the data that are left over, and of small damage
+    # that other decoders pass over, too.
+    return simplejpeg.decode_jpeg(data, 'BGR', strict=False)
 
 
 def decode(data: bytes) -> np.ndarray:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from mmengine.dataset import DefaultSampler
-from torch.utils.data import BatchSampler
+from torch.utils.data import BatchSampler, Sampler
 
 from cmae_mm.registry import DATA_SAMPLERS
 
@@ -44,7 +44,8 @@ def seed_sample(results: dict) -> None:
     """Start NumPy's global generator anew for this sample.
 
     All random steps of the fast pipeline draw from it, as those of mmcv and
-    mmpretrain do. With an index that knows no draw, nothing happens.
+    mmpretrain do; those of torchvision (the reference pipeline's colours) draw from
+    torch's. With an index that knows no draw, nothing happens.
 
     Args:
         results (dict): At the start of a pipeline, with ``sample_idx``.
@@ -82,17 +83,25 @@ class SeededSampler(DefaultSampler):
 class EndlessBatchSampler(BatchSampler):
     """Batches of one epoch after the other, so that workers never run dry.
 
-    Its length is that of one epoch. ``cmae_mm.EndlessEpochLoop`` goes with it:
-    any other loop would never see an epoch end.
+    Its length is that of one epoch. ``cmae_mm.EndlessEpochLoop`` takes it by
+    itself; any other loop would never see an epoch end.
 
     Args:
         sampler (Sampler): With ``set_epoch`` and ``epoch``.
         batch_size (int): Images per batch and process.
         drop_last (bool): Whether to leave out an incomplete last batch of each
-            epoch. Defaults to True.
+            epoch.
+
+    Raises:
+        TypeError: If the sampler knows no epochs.
     """
 
-    def __init__(self, sampler, batch_size: int, drop_last: bool = True) -> None:
+    def __init__(self, sampler: Sampler, batch_size: int, drop_last: bool) -> None:
+        if not hasattr(sampler, 'epoch'):
+            raise TypeError(
+                f'EndlessBatchSampler got {type(sampler).__name__}, which knows no '
+                "epochs. Take sampler=dict(type='cmae_mm.SeededSampler')."
+            )
         super().__init__(sampler, batch_size, drop_last)
 
     def __iter__(self) -> Iterator[list[int]]:

@@ -1,4 +1,5 @@
-from mmengine.runner import EpochBasedTrainLoop
+from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch.utils.data import DataLoader
 
 from cmae_mm.datasets.sampling import EndlessBatchSampler
 from cmae_mm.registry import LOOPS
@@ -15,19 +16,28 @@ class EndlessEpochLoop(EpochBasedTrainLoop):
     schedulers and checkpoints see the epochs they know.
 
     Args:
-        See :class:`EpochBasedTrainLoop`.
+        runner (Runner): The runner.
+        dataloader (dict | DataLoader): As for the stock loop. A config gets the
+            batch sampler that this loop needs; a data loader must have it.
+        **kwargs: See :class:`mmengine.runner.EpochBasedTrainLoop`.
 
     Raises:
         ValueError: If the batches of the data loader end with the epoch.
     """
 
-    def __init__(self, *args, **kwargs) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, runner: Runner, dataloader: dict | DataLoader, **kwargs) -> None:
+        if isinstance(dataloader, dict) and 'batch_sampler' not in dataloader:
+            dataloader = {**dataloader}
+            dataloader['batch_sampler'] = dict(
+                type='cmae_mm.EndlessBatchSampler',
+                drop_last=dataloader.pop('drop_last', False),
+            )
+        super().__init__(runner, dataloader, **kwargs)
         sampler = self.dataloader.batch_sampler
         if not isinstance(sampler, EndlessBatchSampler):
             raise ValueError(
                 f'EndlessEpochLoop got a data loader with {type(sampler).__name__}, '
-                'whose batches end with the epoch. Add to train_dataloader: '
+                'whose batches end with the epoch. Leave out batch_sampler, or give '
                 "batch_sampler=dict(type='cmae_mm.EndlessBatchSampler')."
             )
         self._batches = None

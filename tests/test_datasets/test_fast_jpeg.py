@@ -53,6 +53,15 @@ def test_grey_files_become_bgr():
     assert np.array_equal(part, with_opencv(data))
 
 
+@needs_simplejpeg
+@pytest.mark.parametrize('rows', [20, 100])
+def test_a_file_that_ends_too_early_keeps_what_it_has(rows):
+    data = save(picture(100, 133))
+    cut = data[: len(data) * 3 // 4]
+    part = jpeg.decode_rows(cut, jpeg.read_frame(cut), rows)
+    assert np.array_equal(part[:20], with_opencv(data)[:20])
+
+
 def test_files_that_need_all_rows_are_left_to_opencv():
     img = picture(40, 30)
     png = cv2.imencode('.png', img)[1].tobytes()

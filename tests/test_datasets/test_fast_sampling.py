@@ -7,7 +7,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mmengine.dataset import ConcatDataset, default_collate
+from mmengine.dataset import (
+    ConcatDataset,
+    DefaultSampler,
+    InfiniteSampler,
+    default_collate,
+)
 from mmpretrain.datasets import CustomDataset
 from torch.utils.data import DataLoader
 
@@ -110,8 +115,6 @@ def test_an_index_carries_its_draw(carry):
 
 
 def test_order_is_that_of_the_stock_sampler(dataset):
-    from mmengine.dataset import DefaultSampler
-
     ours, stock = SeededSampler(dataset, seed=3), DefaultSampler(dataset, seed=3)
     for epoch in range(2):
         for sampler in (ours, stock):
@@ -132,3 +135,8 @@ def test_endless_batches_keep_to_the_epochs(dataset, drop_last, sizes):
         assert {i.draw[1] for batch in found for i in batch} == {epoch}
         # The runner sets its own epoch whenever it starts one.
         sampler.set_epoch(epoch + 1)
+
+
+def test_a_sampler_without_epochs_explains_itself(dataset):
+    with pytest.raises(TypeError, match='InfiniteSampler, which knows no epochs'):
+        EndlessBatchSampler(InfiniteSampler(dataset), 3, True)

@@ -89,20 +89,18 @@ def test_data_loader_of_the_config(photo, name):
     folder = Path(photo).parent
     (folder / 'other.jpg').write_bytes(Path(photo).read_bytes())
     loader.update(batch_size=2, num_workers=0, persistent_workers=False)
-    loader.update(pin_memory=False, prefetch_factor=None)
+    loader.pin_memory = False
     loader.dataset = dict(
         type='CustomDataset',
         data_root=str(folder),
         with_label=False,
         pipeline=loader.dataset.pipeline,
     )
-    batches = iter(Runner.build_dataloader(loader, seed=0))
-    for _ in range(2):
-        batch = next(batches)
-        assert [view.shape for view in batch['inputs']] == [(2, 3, 224, 224)] * 2
-        assert {view.dtype for view in batch['inputs']} == {torch.uint8}
-        drawn = [sample.get('colour') is not None for sample in batch['data_samples']]
-        assert drawn == [name.endswith('gpu')] * 2
+    (batch,) = Runner.build_dataloader(loader, seed=0)
+    assert [view.shape for view in batch['inputs']] == [(2, 3, 224, 224)] * 2
+    assert {view.dtype for view in batch['inputs']} == {torch.uint8}
+    drawn = [sample.get('colour') is not None for sample in batch['data_samples']]
+    assert drawn == [name.endswith('gpu')] * 2
 
 
 @pytest.mark.parametrize(

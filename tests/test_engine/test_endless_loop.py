@@ -6,7 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
-from torch.utils.data import Dataset
+from torch.utils.data import BatchSampler, Dataset
 
 
 class Numbers(Dataset):
@@ -45,13 +45,12 @@ class Epochs(Hook):
 
 def runner(tmp_path, workers=0, max_epochs=3, **loader):
     loader = dict(
-        batch_size=2,
         num_workers=workers,
         persistent_workers=workers > 0,
         sampler=dict(type='cmae_mm.SeededSampler'),
         collate_fn=dict(type='default_collate'),
         dataset=Numbers(),
-        **loader,
+        **{'batch_size': 2, **loader},
     )
     hook = Epochs()
     return hook, Runner(
@@ -74,12 +73,9 @@ def _forget_scopes():
     DefaultScope._instance_dict.clear()
 
 
-ENDLESS = dict(batch_sampler=dict(type='cmae_mm.EndlessBatchSampler'))
-
-
 @pytest.mark.parametrize('workers', [0, 2])
 def test_every_epoch_sees_every_picture_of_its_own(tmp_path, workers):
-    hook, run = runner(tmp_path, workers, **ENDLESS)
+    hook, run = runner(tmp_path, workers)
     model = run.train()
     seen = torch.cat([batch for batch in model.seen]).view(3, 6, 2)
     for epoch in range(3):
@@ -93,18 +89,26 @@ def test_every_epoch_sees_every_picture_of_its_own(tmp_path, workers):
 
 
 def test_a_resumed_run_sees_what_the_first_would_have(tmp_path):
-    _, whole = runner(tmp_path, **ENDLESS)
+    _, whole = runner(tmp_path)
     expected = whole.train().seen[3:]
-    _, first = runner(tmp_path / 'a', max_epochs=1, **ENDLESS)
+    _, first = runner(tmp_path / 'a', max_epochs=1)
     first.train()
-    _, second = runner(tmp_path / 'b', **ENDLESS)
-    second.resume(str(tmp_path / 'a' / 'epoch_1.pth'))
+    _, second = runner(tmp_path / 'b')
+    second.resume(str(tmp_path / 'a' / 'epoch_1.pth'), resume_optimizer=False)
     seen = second.train().seen
     assert len(seen) == len(expected) == 6
     assert all(torch.equal(a, b) for a, b in zip(seen, expected, strict=True))
 
 
+@pytest.mark.parametrize(('drop_last', 'batches'), [(True, 1), (False, 2)])
+def test_incomplete_batches_are_dropped_as_asked_for(tmp_path, drop_last, batches):
+    _, run = runner(tmp_path, max_epochs=2, drop_last=drop_last, batch_size=4)
+    sizes = [len(batch) for batch in run.train().seen]
+    assert sizes == [4, 2][:batches] * 2
+
+
 def test_batches_that_end_explain_themselves(tmp_path):
-    _, run = runner(tmp_path, drop_last=True)
-    with pytest.raises(ValueError, match='cmae_mm.EndlessBatchSampler'):
+    stock = dict(type=BatchSampler, drop_last=True)
+    _, run = runner(tmp_path, batch_sampler=stock)
+    with pytest.raises(ValueError, match='Leave out batch_sampler'):
         run.train()

@@ -1,7 +1,7 @@
 # The views of imagenet_two-views.py, several times as fast: the same draws, pixels
-# within the tolerances of cmae_mm/datasets/fast_ops.py. Every sample depends on
-# (seed, epoch, index) alone, and workers go on from epoch to epoch, for which
-# train_cfg must name cmae_mm.EndlessEpochLoop.
+# within the tolerances of cmae_mm/datasets/fast_ops.py, and every sample a function
+# of (seed, epoch, index) alone. With train_cfg = dict(type='cmae_mm.EndlessEpochLoop',
+# ...) workers also go on from epoch to epoch.
 _base_ = './imagenet_two-views.py'
 train_pipeline = [
     dict(  # master crop: view size + largest shift
@@ -25,19 +25,7 @@ train_pipeline = [
     dict(type='PackInputs', meta_keys=('sample_idx', 'img_path')),
 ]
 train_dataloader = dict(
-    _delete_=True,
-    batch_size=128,
-    num_workers=8,
-    persistent_workers=True,
     pin_memory=True,
-    prefetch_factor=4,
-    sampler=dict(type='cmae_mm.SeededSampler', shuffle=True),
-    batch_sampler=dict(type='cmae_mm.EndlessBatchSampler', drop_last=True),
-    collate_fn=dict(type='default_collate'),
-    dataset=dict(
-        type='ImageNet',
-        data_root=_base_.data_root,
-        split='train',
-        pipeline=train_pipeline,
-    ),
+    sampler=dict(type='cmae_mm.SeededSampler'),
+    dataset=dict(pipeline=train_pipeline),
 )
