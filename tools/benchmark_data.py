@@ -36,12 +36,10 @@ from torch.utils.data import DataLoader, Dataset
 ROOT = Path(__file__).resolve().parents[1]
 SUFFIXES = {'.jpg', '.jpeg', '.png'}
 IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
-
-
+BATCH = 25
 # mmcv 2.1 fails on negative hue shifts with NumPy 2, so the released recipe's
 # [-0.1, 0.1] becomes this. The work is the same.
 HUE = (0.0, 0.1)
-BATCH = 25
 
 
 def stock_pipeline() -> list[dict]:

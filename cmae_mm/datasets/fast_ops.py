@@ -82,7 +82,8 @@ def gaussian_blur(img: np.ndarray, sigma: float) -> np.ndarray:
 
     Args:
         img (ndarray): uint8, (H, W, 3).
-        sigma (float): Standard deviation in pixels ("radius" in Pillow), 0 or more.
+        sigma (float): Standard deviation in pixels ("radius" in Pillow), from 0 to
+            about 5: of wider filters the taps become too small for 8 bits.
 
     Returns:
         ndarray: uint8, (H, W, 3).

@@ -29,8 +29,9 @@ class FastMasterCrop(RandomResizedCrop):
     filter, and ``RandomFlip``. One step, since a crop that is known before the
     image is decoded saves the rows below it.
 
-    It is also where the random numbers of a sample start anew; see
-    :class:`cmae_mm.SeededSampler`.
+    It is also where the random numbers of a sample start anew (see
+    :class:`cmae_mm.SeededSampler`), so it comes once in a pipeline: a second one
+    would draw the same crop.
 
     Required key: ``img_path``. Added keys: ``img`` (uint8, (*scale, 3), BGR),
     ``img_shape``, ``flip``.

@@ -1,4 +1,4 @@
-"""Decode of an image file no more than a crop of it needs.
+"""Decoding of no more of an image file than a crop of it needs.
 
 JPEG goes through simplejpeg where that is installed (requirements/fast.txt), all
 else through OpenCV; the pixels are those of ``LoadImageFromFile`` either way.

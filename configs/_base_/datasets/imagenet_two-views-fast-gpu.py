@@ -2,6 +2,5 @@
 # applied on the device of the model, whose data_preprocessor must be
 # cmae_mm.TwoViewPreprocessor.
 _base_ = './imagenet_two-views-fast.py'
-pipeline = _base_.train_dataloader.dataset.pipeline
-pipeline[1].colour_on = 'device'
-pipeline[2].meta_keys = ('sample_idx', 'img_path', 'colour')
+_base_.train_dataloader.dataset.pipeline[1].colour_on = 'device'
+_base_.train_dataloader.dataset.pipeline[2].meta_keys += ('colour',)
