@@ -4,6 +4,7 @@ A type written ``cmae_mm.<Name>`` is found from the default scope of any
 OpenMMLab library (mmpretrain, mmseg, mmdet), and can clash with none of theirs.
 """
 
+from mmengine.registry import DATA_SAMPLERS as ROOT_DATA_SAMPLERS
 from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.registry import LOOPS as ROOT_LOOPS
@@ -22,6 +23,9 @@ TRANSFORMS = Registry(
 )
 DATASETS = Registry(
     'dataset', parent=ROOT_DATASETS, locations=['cmae_mm.datasets.image_folder']
+)
+DATA_SAMPLERS = Registry(
+    'data sampler', parent=ROOT_DATA_SAMPLERS, locations=['cmae_mm.datasets']
 )
 HOOKS = Registry('hook', parent=ROOT_HOOKS, locations=['cmae_mm.engine'])
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(

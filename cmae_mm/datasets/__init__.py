@@ -1,7 +1,17 @@
+from .fast_views import FastMasterCrop, TwoViews
 from .loading import LoadMultibandImage
 from .only_rgb import OnlyRGB
 from .pixel_shift import PixelShift
+from .sampling import EndlessBatchSampler, SeededSampler
 
 # UnlabelledImages stands in image_folder, which the registry imports when a config
 # asks for it: it needs mmpretrain, and the generator of `scenes` does not.
-__all__ = ['LoadMultibandImage', 'OnlyRGB', 'PixelShift']
+__all__ = [
+    'EndlessBatchSampler',
+    'FastMasterCrop',
+    'LoadMultibandImage',
+    'OnlyRGB',
+    'PixelShift',
+    'SeededSampler',
+    'TwoViews',
+]

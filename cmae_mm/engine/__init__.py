@@ -2,6 +2,7 @@ from .autocast import AutocastOptimWrapper
 from .checkpoint import PlainCheckpointHook
 from .compile_hook import CompileHook
 from .deferred_info import DeferredRuntimeInfoHook
+from .endless_loop import EndlessEpochLoop
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .micro_batches import MicroBatchTrainLoop
 from .pretrained import CheckPretrainedHook
@@ -11,6 +12,7 @@ __all__ = [
     'CheckPretrainedHook',
     'CompileHook',
     'DeferredRuntimeInfoHook',
+    'EndlessEpochLoop',
     'LayerDecayOptimWrapperConstructor',
     'MicroBatchTrainLoop',
     'PlainCheckpointHook',

@@ -8,6 +8,7 @@ from .data_preprocessor import MultibandDataPreprocessor
 from .decoders import FeatureDecoder, PixelDecoder, SharedFeatureDecoder
 from .reconstruction_head import ReconstructionHead
 from .simple_feature_pyramid import SimpleFeaturePyramid
+from .two_view_preprocessor import TwoViewPreprocessor
 from .vitdet import ViTDet
 
 __all__ = [
@@ -25,4 +26,5 @@ __all__ = [
     'SharedFeatureDecoder',
     'SimpleFeaturePyramid',
     'ViTDet',
+    'TwoViewPreprocessor',
 ]

@@ -1,0 +1,112 @@
+"""Decoding of no more of an image file than a crop of it needs.
+
+JPEG goes through simplejpeg where that is installed (requirements/fast.txt), all
+else through OpenCV; the pixels are those of ``LoadImageFromFile`` either way.
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+try:
+    import simplejpeg
+except ImportError:
+    simplejpeg = None
+
+_START, _APP1, _SCAN = b'\xff\xd8', 0xE1, 0xDA
+# Baseline and extended Huffman coding, whose rows come one after the other.
+# Progressive files hold the whole image several times over.
+_SEQUENTIAL = (0xC0, 0xC1)
+# Rows of blocks: 16 pixels at most where colour has half the resolution.
+_BLOCK = 16
+
+
+class Frame(NamedTuple):
+    """What the header of an upright, sequential JPEG file says."""
+
+    height: int
+    """In pixels, at least 1."""
+    width: int
+    """In pixels, at least 1."""
+    height_at: int
+    """Where in the file the height stands, as two bytes."""
+
+
+def read_frame(data: bytes) -> Frame | None:
+    """Read the header, if this is a file whose last rows can be left out.
+
+    Source: ITU-T T.81, annex B.
+
+    Args:
+        data (bytes): The whole file.
+
+    Returns:
+        Frame | None: None for other formats, progressive files, files with EXIF
+        data (which may say that the image lies on its side), or if simplejpeg is
+        not installed.
+    """
+    if simplejpeg is None or data[:2] != _START:
+        return None
+    frame, components, at = None, 0, 2
+    while at + 10 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        length = int.from_bytes(data[at + 2 : at + 4], 'big')
+        if marker in _SEQUENTIAL:
+            height = int.from_bytes(data[at + 5 : at + 7], 'big')
+            width = int.from_bytes(data[at + 7 : at + 9], 'big')
+            frame, components = Frame(height, width, at + 5), data[at + 9]
+        elif marker == _APP1 and data[at + 4 : at + 8] == b'Exif':
+            return None
+        elif marker == _SCAN:
+            # Colours in scans of their own would need all rows of each; four
+            # components are CMYK, which simplejpeg does not turn into BGR.
+            whole = components in (1, 3) and data[at + 4] == components
+            return frame if frame and whole and min(frame[:2]) > 0 else None
+        at += 2 + length
+    return None
+
+
+def decode_rows(data: bytes, frame: Frame, rows: int) -> np.ndarray:
+    """Decode the first rows; the same pixels as of the whole image.
+
+    The decoder stops where the header says that the image ends, so a smaller
+    height in a copy of the file is all it takes.
+
+    Args:
+        data (bytes): The whole file.
+        frame (Frame): What :func:`read_frame` says of it.
+        rows (int): How many rows are needed.
+
+    Returns:
+        ndarray: uint8, (H, width, 3), BGR, with H at least ``rows``.
+
+    Raises:
+        ValueError: If nothing can be made of the data.
+    """
+    # One block more: to enlarge colour, the decoder looks at its neighbours.
+    rows = (rows + _BLOCK - 1) // _BLOCK * _BLOCK + _BLOCK
+    if rows < frame.height:
+        data = bytearray(data)
+        data[frame.height_at : frame.height_at + 2] = rows.to_bytes(2, 'big')
+    # Not strict: it warns of the data that are left over, and of small damage
+    # that other decoders pass over, too.
+    return simplejpeg.decode_jpeg(data, 'BGR', strict=False)
+
+
+def decode(data: bytes) -> np.ndarray:
+    """Decode any image that OpenCV knows, turned upright as its EXIF data say.
+
+    Args:
+        data (bytes): The whole file.
+
+    Returns:
+        ndarray: uint8, (H, W, 3), BGR.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    img = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if img is None:
+        raise ValueError(f'{len(data)} bytes that are no image OpenCV can decode')
+    return img
