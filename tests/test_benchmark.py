@@ -34,6 +34,13 @@ def test_flops_are_those_of_a_product_and_its_gradients():
     assert count_flops(lambda: (a @ b).sum()) == 3 * 2 * 3 * 4 * 5
 
 
+def test_flops_of_attention_are_counted():
+    tensors = [torch.randn(1, 2, 7, 4, requires_grad=True) for _ in range(3)]
+    attention = torch.nn.functional.scaled_dot_product_attention
+    # Two products forward, four backward.
+    assert count_flops(lambda: attention(*tensors).sum()) == 6 * 2 * 2 * 7 * 7 * 4
+
+
 @pytest.fixture
 def pair():
     """Ours and the stock parts, of toy size."""

@@ -228,7 +228,7 @@ MAY_CHANGE = {
     'vanilla-contrastive': {'model.feature_decoder', 'views'},
     'no-feature-decoder': {'model.feature_decoder'},
     'shared-decoder': {'model.feature_decoder'},
-    'byol-loss': {'model.contrastive_head'},
+    'byol-loss': {'model.contrastive_head', 'model.contrastive_weight'},
     'target-visible': {'model.target_sees_all'},
     'momentum-cosine': {'model.ema_end_decay'},
 }

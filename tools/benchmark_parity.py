@@ -70,6 +70,28 @@ def check_parity(
     return found
 
 
+def compare_losses(
+    ours: Contender, peer: Contender, views: list[torch.Tensor]
+) -> dict[str, float]:
+    """Relative differences of losses and of all gradients together, as timed.
+
+    In the dtypes that are timed, which may be two; so this is a number to read, not
+    a gate: what float64 could not tell apart differs here by rounding only.
+    """
+    peer.load(ours.model)
+    losses, gradients = [], []
+    for contender in (ours, peer):
+        contender.optimizer.zero_grad()
+        torch.manual_seed(2)
+        loss = contender.forward(views)
+        loss.backward()
+        losses.append(loss.detach().float())
+        gradients.append(_by_place(contender, lambda p: p.grad))
+    names = sorted(gradients[0].keys() & gradients[1])
+    flat = [torch.cat([g[name].flatten() for name in names]) for g in gradients]
+    return {'loss': _difference(*losses), 'gradient': _difference(*flat)}
+
+
 def _backward(
     contender: Contender, views: list[torch.Tensor]
 ) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:

@@ -20,10 +20,15 @@ class AutocastOptimWrapper(OptimWrapper):
     Args:
         dtype (str): Name of a dtype of torch. Defaults to 'bfloat16'.
         **kwargs: See :class:`mmengine.optim.OptimWrapper`.
+
+    Raises:
+        ValueError: If it is another dtype.
     """
 
     def __init__(self, dtype: str = 'bfloat16', **kwargs) -> None:
         super().__init__(**kwargs)
+        if dtype not in ('bfloat16', 'float16'):
+            raise ValueError(f'dtype={dtype!r} is neither bfloat16 nor float16.')
         self.dtype = getattr(torch, dtype)
 
     @contextmanager

@@ -1,3 +1,4 @@
+from mmcv.cnn.bricks import DropPath
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -26,6 +27,10 @@ class CompileHook(Hook):
         """Mark every block; the first batch compiles them."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         blocks = [m for m in model.modules() if isinstance(m, TransformerEncoderLayer)]
+        for module in model.modules():
+            # Of NumPy's type in mmpretrain's blocks, where the compiler breaks off.
+            if isinstance(module, DropPath):
+                module.drop_prob = float(module.drop_prob)
         for block in blocks:
             block.compile(dynamic=False, **self.kwargs)
         runner.logger.info(f'{len(blocks)} transformer blocks will be compiled.')

@@ -46,13 +46,23 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
     ) -> None:
         """Keep the numbers of this step; hand all over if it is time."""
         if outputs is not None:
-            self.waiting.append(outputs)
+            # Detached: a loss that waits must not keep the graph of its step alive.
+            self.waiting.append(
+                {
+                    name: value.detach() if isinstance(value, torch.Tensor) else value
+                    for name, value in outputs.items()
+                }
+            )
         wanted = any(
             self.every_n_inner_iters(batch_idx, n)
             or self.every_n_train_iters(runner, n)
             for n in self.intervals
         )
-        if wanted or self.end_of_epoch(runner.train_dataloader, batch_idx):
+        if (
+            wanted
+            or self.end_of_epoch(runner.train_dataloader, batch_idx)
+            or self.is_last_train_iter(runner)
+        ):
             self.hand_over(runner)
 
     def hand_over(self, runner: Runner) -> None:

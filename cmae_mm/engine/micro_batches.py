@@ -26,7 +26,8 @@ class MicroBatchTrainLoop(EpochBasedTrainLoop):
         **kwargs: See :class:`mmengine.runner.EpochBasedTrainLoop`.
 
     Raises:
-        ValueError: If the batch size is not a multiple of ``micro_batches``.
+        ValueError: If the batch size is not a multiple of ``micro_batches``, or a
+            short last batch may come.
     """
 
     def __init__(
@@ -38,6 +39,11 @@ class MicroBatchTrainLoop(EpochBasedTrainLoop):
             raise ValueError(
                 f'micro_batches={micro_batches} does not cut a batch of {batch_size} '
                 'into two or more equal parts.'
+            )
+        if not self.dataloader.drop_last:
+            raise ValueError(
+                'Micro-batches need whole batches: set drop_last=True in '
+                'train_dataloader.'
             )
         self.micro_batches = micro_batches
         # The wrapper is still a config here; it steps once per whole batch.
@@ -57,7 +63,8 @@ class MicroBatchTrainLoop(EpochBasedTrainLoop):
 
         Args:
             idx (int): Number of the batch in the epoch.
-            data_batch (dict): ``inputs``, two views (B, channels, H, W) each, and
+            data_batch (dict): ``inputs``, two views (B, channels, H, W) each, or
+                for MAE one, and
                 ``data_samples``, a list of B.
         """
         runner = self.runner
@@ -73,7 +80,7 @@ class MicroBatchTrainLoop(EpochBasedTrainLoop):
             for part in parts
         ]
         means = {
-            name: torch.stack([output[name] for output in outputs]).mean()
+            name: torch.stack([output[name].detach() for output in outputs]).mean()
             for name in outputs[0]
         }
         runner.call_hook(
@@ -83,13 +90,15 @@ class MicroBatchTrainLoop(EpochBasedTrainLoop):
 
 
 def split_batch(data_batch: dict, parts: int) -> list[dict]:
-    """Cut the views and the data samples of a batch into equal parts."""
-    views = [view.chunk(parts) for view in data_batch['inputs']]
+    """Cut the views (or the only view) and the data samples into equal parts."""
+    inputs = data_batch['inputs']
+    single = isinstance(inputs, torch.Tensor)
+    views = [view.chunk(parts) for view in ([inputs] if single else inputs)]
     samples = data_batch['data_samples']
     size = len(samples) // parts
     return [
         dict(
-            inputs=[chunks[i] for chunks in views],
+            inputs=views[0][i] if single else [chunks[i] for chunks in views],
             data_samples=samples[i * size : (i + 1) * size],
         )
         for i in range(parts)

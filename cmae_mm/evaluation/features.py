@@ -26,6 +26,12 @@ def extract_features(
     found = []
     for data_batch in dataloader:
         for sample in model.test_step(data_batch):
+            if 'gt_label' not in sample:
+                raise ValueError(
+                    'The bank of k-NN needs labelled images, but a sample has no '
+                    'gt_label. Point the data set at a folder with one sub-folder per '
+                    'class (with_label=True).'
+                )
             found.append((sample.feature.cpu(), int(sample.gt_label.item())))
     found = collect_results(found, len(dataloader.dataset), 'cpu')
     if found is None:

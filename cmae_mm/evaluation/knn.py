@@ -42,7 +42,9 @@ def knn_accuracy(
     for chunk, truth in zip(queries.split(256), labels.split(256), strict=True):
         similarity, nearest = (chunk @ bank.t()).topk(min(k, len(bank)), dim=1)
         votes = torch.zeros(len(chunk), num_classes, device=chunk.device)
-        votes.scatter_add_(1, bank_labels[nearest], (similarity / temperature).exp())
+        # Relative to the nearest, which changes no vote and cannot overflow.
+        weights = ((similarity - similarity[:, :1]) / temperature).exp()
+        votes.scatter_add_(1, bank_labels[nearest], weights)
         right += int((votes.argmax(dim=1) == truth).sum())
     return right / len(queries)
 

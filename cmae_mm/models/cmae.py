@@ -161,9 +161,15 @@ class CMAE(BaseSelfSupervisor):
         )
 
     def init_weights(self) -> None:
-        """Initialise the online branch, and start the target as its copy."""
+        """Initialise the online branch, and start the target as its copy.
+
+        Unless a checkpoint of the whole model starts both.
+        """
         super().init_weights()
-        if self.contrastive_weight:
+        loaded = (
+            isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained'
+        )
+        if self.contrastive_weight and not loaded:
             self.reset_target()
 
     def reset_target(self) -> None:

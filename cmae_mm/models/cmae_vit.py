@@ -35,11 +35,13 @@ class CMAEViT(MAEViT):
         mask_ratio (float): Share of the cells that is masked, in [0, 1). At
             least one cell must stay visible. Defaults to 0.75.
         patch_cfg (dict, optional): See the base class.
-        **kwargs: See :class:`mmpretrain.models.selfsup.mae.MAEViT`.
+        **kwargs: See :class:`mmpretrain.models.selfsup.mae.MAEViT`; there is no
+            ``drop_rate``, which would reach the whole images of the target only.
 
     Raises:
         ValueError: If the patch grid cannot be cut into such cells, or if no
             cell would stay visible.
+        TypeError: If a ``drop_rate`` is given.
     """
 
     num_extra_tokens = 1
@@ -55,6 +57,8 @@ class CMAEViT(MAEViT):
         patch_cfg: dict | None = None,
         **kwargs,
     ) -> None:
+        if 'drop_rate' in kwargs:
+            raise TypeError('CMAEViT has no drop_rate; pre-training drops nothing.')
         super().__init__(
             img_size=img_size,
             patch_size=patch_size,

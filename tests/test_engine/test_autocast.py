@@ -1,3 +1,4 @@
+import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
 
@@ -15,6 +16,11 @@ def test_forward_is_bfloat16_on_the_cpu_and_weights_stay_float32():
     assert model.weight.dtype == torch.float32
     assert not torch.equal(model.weight, before)
     assert model(torch.randn(4, 3)).dtype == torch.float32
+
+
+def test_other_dtypes_explain_themselves():
+    with pytest.raises(ValueError, match="dtype='bf16' is neither"):
+        build_optim_wrapper(torch.nn.Linear(3, 2), {**CFG, 'dtype': 'bf16'})
 
 
 def test_a_step_of_cmae_in_bfloat16_is_close_to_one_in_float32(build, tiny_cfg, views):

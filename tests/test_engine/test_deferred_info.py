@@ -27,8 +27,11 @@ def run(hook, name, steps=25, interval=10):
     for step in range(steps):
         runner.iter = step
         hook.before_train_iter(runner, step)
-        outputs = {'loss': torch.tensor(float(step)), 'acc': step / 2}
+        loss = torch.tensor(float(step), requires_grad=True) * 1
+        outputs = {'loss': loss, 'acc': step / 2}
         hook.after_train_iter(runner, step, outputs=outputs)
+        for kept in getattr(hook, 'waiting', []):
+            assert not kept['loss'].requires_grad  # its graph is free to go
         found = hub.log_scalars.get('train/loss')
         lengths.append(0 if found is None else len(found.data[0]))
     return hub, lengths

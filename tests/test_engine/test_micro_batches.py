@@ -35,9 +35,9 @@ class Pairs(Dataset):
         return dict(inputs=list(self.views[index]), data_samples=DataSample())
 
 
-def train(cfg, state, tmp_path, micro_batches, batch_size=8, epochs=3):
+def train(cfg, state, tmp_path, micro_batches, batch_size=8, drop_last=True):
     """A few steps of the real runner; the model behind them."""
-    loop = dict(max_epochs=epochs)
+    loop = dict(max_epochs=3)
     if micro_batches > 1:
         loop.update(type='cmae_mm.MicroBatchTrainLoop', micro_batches=micro_batches)
     else:
@@ -48,6 +48,7 @@ def train(cfg, state, tmp_path, micro_batches, batch_size=8, epochs=3):
         train_dataloader=dict(
             batch_size=batch_size,
             num_workers=0,
+            drop_last=drop_last,
             dataset=Pairs(),
             sampler=dict(type='DefaultSampler', shuffle=False),
             collate_fn=dict(type='default_collate'),
@@ -96,6 +97,18 @@ def test_batch_is_cut_in_order():
     first, second = split_batch(batch, 2)
     assert first['inputs'][1].tolist() == [10, 11, 12]
     assert second['data_samples'] == ['d', 'e', 'f']
+
+
+def test_a_single_view_is_cut_between_images():
+    batch = dict(inputs=torch.randn(6, 3, 4, 4), data_samples=list('abcdef'))
+    parts = split_batch(batch, 2)
+    assert torch.equal(torch.cat([p['inputs'] for p in parts]), batch['inputs'])
+    assert parts[0]['inputs'].shape == (3, 3, 4, 4)
+
+
+def test_short_last_batches_are_refused(build, tiny_cfg, tmp_path):
+    with pytest.raises(ValueError, match='drop_last=True'):
+        train(tiny_cfg, build(tiny_cfg).state_dict(), tmp_path, 2, drop_last=False)
 
 
 def test_uneven_parts_are_refused(build, tiny_cfg, tmp_path):

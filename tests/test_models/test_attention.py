@@ -22,16 +22,20 @@ def by_hand(query, key, value):
     return out
 
 
+@pytest.mark.parametrize('autocast', [False, True])
 @pytest.mark.parametrize(
-    ('dtype', 'tolerance'), [(torch.float32, 1e-6), (torch.bfloat16, 2e-2)]
+    ('dtype', 'tolerance'), [(torch.float32, 1e-6), (torch.bfloat16, 4e-3)]
 )
-def test_equals_attention_by_hand(dtype, tolerance):
-    tensors = [torch.randn(2, 2, 5, 8).to(dtype) for _ in range(3)]
-    out = attend(*tensors)
+def test_equals_attention_by_hand(dtype, tolerance, autocast):
+    """Also where the scores are large and the attention sharp."""
+    tensors = [3 * torch.randn(2, 2, 5, 64).to(dtype) for _ in range(3)]
+    if autocast and dtype == torch.float32:
+        pytest.skip('autocast hands bfloat16 over')
+    with torch.autocast('cpu', torch.bfloat16, enabled=autocast):
+        out = attend(*tensors)
     assert out.dtype == dtype
-    torch.testing.assert_close(
-        out.double(), by_hand(*tensors), rtol=tolerance, atol=tolerance
-    )
+    expected = by_hand(*tensors)
+    assert (out.double() - expected).norm() / expected.norm() < tolerance
 
 
 def test_gradients_in_half_precision_are_those_of_the_fused_kernel():

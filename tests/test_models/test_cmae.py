@@ -290,6 +290,16 @@ def test_weights_with_a_target_keep_it(build, tiny_cfg):
     assert (model.target_backbone.cls_token == 3).all()
 
 
+def test_checkpoint_of_the_whole_model_keeps_its_target(build, tiny_cfg, tmp_path):
+    weights = build(tiny_cfg).state_dict()
+    weights['target_backbone.cls_token'] = torch.full((1, 1, 16), 3.0)
+    torch.save(dict(state_dict=weights), tmp_path / 'cmae.pth')
+    start = dict(type='Pretrained', checkpoint=str(tmp_path / 'cmae.pth'))
+    model = build({**tiny_cfg, 'init_cfg': start})
+    assert (model.target_backbone.cls_token == 3).all()
+    assert torch.equal(model.backbone.cls_token, weights['backbone.cls_token'])
+
+
 def test_other_geometries_go_through_the_whole_model(build, tiny_cfg):
     """5 channels, 12x24 px, patches of 3 px: nothing but the backbone says so."""
     tiny_cfg['backbone'].update(
