@@ -1,5 +1,6 @@
 """The recipes of transfer: what each config trains, how, and for how long."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,12 @@ LINEAR = 'linear/vit-{}_8xb2048-linear-coslr-90e_in1k.py'
 PARTIAL = 'partial/vit-base-p16_partial-{}_8xb128-coslr-100e_in1k.py'
 ADE20K = 'ade20k/vit-{}-p16_upernet_8xb2-amp-160k_ade20k-512x512.py'
 COCO = 'coco/mask-rcnn_vitdet-{}_32xb2-amp-lsj-{}e_coco.py'
+BATCH = r'_(\d+)xb(\d+)'
+NAMED_BY_BATCH = sorted(
+    str(file.relative_to(CONFIGS))
+    for file in CONFIGS.glob('[!_]*/*.py')
+    if re.search(BATCH, file.stem)
+)
 TINY = dict(embed_dims=16, num_layers=12, num_heads=2, feedforward_channels=32)
 
 
@@ -79,6 +86,15 @@ def test_linear_probing_trains_nothing_but_the_classifier(size, width):
     assert trained == {'head.layers.head.weight', 'head.layers.head.bias'}
     assert model.head.layers.head.weight.shape == (1000, width)
     assert model.backbone.pos_embed.shape[2] == width
+
+
+@pytest.mark.parametrize('name', NAMED_BY_BATCH)
+def test_rates_are_scaled_from_the_batch_in_the_name(name):
+    """For `--auto-scale-lr` of mmpretrain and mmdet; mmseg has none."""
+    gpus, each = map(int, re.search(BATCH, name).groups())
+    scaling = Config.fromfile(CONFIGS / name).get('auto_scale_lr')
+    assert (scaling is None) == name.startswith('ade20k/')
+    assert scaling is None or scaling.base_batch_size == gpus * each
 
 
 @pytest.mark.parametrize('blocks', [1, 2, 4, 6])

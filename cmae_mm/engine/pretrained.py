@@ -10,6 +10,8 @@ from torch import nn
 
 from cmae_mm.registry import HOOKS
 
+from .source_grid import check_grid
+
 
 @HOOKS.register_module()
 class CheckPretrainedHook(Hook):
@@ -78,6 +80,8 @@ class CheckPretrainedHook(Hook):
                 f'{_examples(weights)}. Is it of the same architecture and patch '
                 'size? A CMAE checkpoint wants prefix="backbone.".'
             )
+        if 'pos_embed' in held:
+            check_grid(module, file, checkpoint.get('meta'), held['pos_embed'])
         runner.logger.info(
             f'{name} starts from {file}: {len(fits)} of {len(wanted)} parameters.'
         )

@@ -29,7 +29,9 @@ class ViTDet(VisionTransformer):
 
     mmpretrain's ``ViTSAM`` was not taken: it has no drop path on the attention, it
     builds the scores of all pairs of patches (4096 x 4096 at 1024 px), and its
-    positions have another layout. With the same weights it computes the same.
+    positions have another layout. With the same weights it computes the same on maps
+    that reach beyond a window in height or width, or fill it exactly. Others it fills
+    up to a window with zeros, which take part as keys; here only the map does.
 
     Source: `Exploring Plain Vision Transformer Backbones for Object Detection
     <https://arxiv.org/abs/2203.16527>`_, section 3.
@@ -130,12 +132,15 @@ class WindowAttention(BaseModule):
     content), and their results are cut off. A window that is as large as the map or
     larger is the map itself, without padding.
 
+    Relative positions of windows stand for distances in patches: a smaller window or
+    map takes the middle of the tables. Those of a global block are interpolated.
+
     Args:
         attention (MultiheadAttention): The attention to take the layers of.
         window_size (int): Side of a window in patches; 0 attends to the whole map.
         grid (tuple[int, int], optional): Height and width in patches of a window, or
-            of the map, that the relative positions are made for; others are
-            interpolated. None leaves relative positions out.
+            of the map, that the relative positions are made for. None leaves
+            relative positions out.
     """
 
     def __init__(
@@ -224,8 +229,10 @@ class WindowAttention(BaseModule):
             (N, heads, H * W, d + H + W), the last made a multiple of 8.
         """
         height, width = grid
-        to_row = relative_vectors(self.rel_pos_h, height).to(query)  # (H, H, d)
-        to_col = relative_vectors(self.rel_pos_w, width).to(query)  # (W, W, d)
+        rows = self._fit(self.rel_pos_h, 2 * height - 1)
+        cols = self._fit(self.rel_pos_w, 2 * width - 1)
+        to_row = relative_vectors(rows, height).to(query)  # (H, H, d)
+        to_col = relative_vectors(cols, width).to(query)  # (W, W, d)
         places = query.unflatten(2, grid)
         by_row = torch.einsum('nahwd,hkd->nahwk', places, to_row).flatten(2, 3)
         by_col = torch.einsum('nahwd,wkd->nahwk', places, to_col).flatten(2, 3)
@@ -245,21 +252,28 @@ class WindowAttention(BaseModule):
             key = prefix + name
             if key in state_dict:
                 length = len(getattr(self, name))
-                state_dict[key] = resize_table(state_dict[key], length)
+                state_dict[key] = self._fit(state_dict[key], length)
+
+    def _fit(self, table: torch.Tensor, length: int) -> torch.Tensor:
+        """A table for as many distances, (L, d) to (length, d), both lengths odd."""
+        spare = (len(table) - length) // 2
+        if self.window_size and spare > 0:
+            return table[spare:-spare]
+        return resize_table(table, length)
 
 
 def relative_vectors(table: torch.Tensor, size: int) -> torch.Tensor:
     """The vector of each pair of places on a line.
 
     Args:
-        table (Tensor): Vectors of the distances, most negative first, (L, d).
+        table (Tensor): Vectors of the distances, most negative first,
+            (2 * size - 1, d).
         size (int): Number of places.
 
     Returns:
         Tensor: Query place, key place, vector: (size, size, d). The distance is
         query minus key.
     """
-    table = resize_table(table, 2 * size - 1)
     place = torch.arange(size, device=table.device)
     return table[place[:, None] - place[None, :] + size - 1]
 

@@ -7,9 +7,7 @@
 # Test:    mim test mmdet <this file> --checkpoint <epoch_25.pth>
 # Cost:    11.8 million image passes at 1024x1024, with global attention in every
 #          block. Takes much memory: one or two images per GPU.
-# Expect:  below 52.4 box / 46.5 mask AP, the paper's figures for ViT-B; plain
-#          global attention on one scale is known to be weaker than ViTDet's
-#          windows, and nobody has published this variant.
+# Expect:  unknown; not in the paper.
 # CMAE's own settings are largely unknown: ViTDet's stand in, see the schedule.
 _base_ = [
     '../_base_/models/mask-rcnn_vit-base-p16_fpn.py',

@@ -4,7 +4,7 @@
 #     configs/coco/mask-rcnn_vitdet-huge-p16_32xb2-amp-lsj-75e_coco.py \
 #     --launcher slurm --gpus 32 --gpus-per-node 8 --partition NAME \
 #     --cfg-options model.backbone.init_cfg.checkpoint=<epoch_1600.pth>
-# Cost:    8.8 million image passes at 1024x1024. ViTDet (detectron2) reports 1.10 s
+# Cost:    8.9 million image passes at 1024x1024. ViTDet (detectron2) reports 1.10 s
 #          and 31.5 GB for one image on an A100, in training.
 # Expect:  unknown for CMAE; MAE 56.7 box / 50.2 mask AP (ViTDet, detectron2).
 # ViTDet's settings for ViT-H: layer decay 0.9, drop path 0.5, global blocks 7, 15, 23,

@@ -15,3 +15,4 @@ _base_ = [
 model = dict(
     backbone=dict(init_cfg=dict(checkpoint='work_dirs/pretrain/epoch_300.pth'))
 )
+auto_scale_lr = dict(base_batch_size=16384)

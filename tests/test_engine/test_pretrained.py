@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmengine.registry import MODELS
 
@@ -64,6 +65,64 @@ def test_another_image_size_fits_too(checkpoint):
     CheckPretrainedHook().before_run(runner)
     runner.model.init_weights()
     assert runner.model.backbone.pos_embed.shape == (1, 1 + 8 * 6, 16)
+
+
+def checkpoint_of_grid(path, grid, meta):
+    """A ViT of patches of 4 px on a grid; returns its positions, too."""
+    image = [4 * side for side in grid]
+    backbone = dict(type='VisionTransformer', arch=ARCH, img_size=image, patch_size=4)
+    weights = MODELS.build(backbone).state_dict()
+    cfg = Config(dict(seed=0, model=dict(type='CMAE', backbone=backbone)))
+    meta = dict(
+        config=dict(cfg=cfg.pretty_text),
+        bridge=dict(bridge=dict(grid=list(grid))),
+        none={},
+        other=dict(cfg='model = build("backbone")'),
+    )[meta]
+    weights['pos_embed'] = torch.randn_like(weights['pos_embed'])
+    named = {f'backbone.{name}': value for name, value in weights.items()}
+    torch.save(dict(meta=meta, state_dict=named), path)
+    return weights['pos_embed']
+
+
+@pytest.mark.parametrize('meta', ['config', 'bridge'])
+@pytest.mark.parametrize('backbone', ['VisionTransformer', 'cmae_mm.ViTDet'])
+@pytest.mark.parametrize(
+    ('source', 'ours', 'fits'),
+    [
+        ((2, 8), (2, 8), True),
+        ((4, 4), (8, 6), True),
+        ((2, 8), (4, 4), False),
+        ((4, 4), (2, 8), False),
+        ((2, 3), (4, 4), False),
+    ],
+)
+def test_positions_are_not_read_as_those_of_another_grid(
+    tmp_path, meta, backbone, source, ours, fits
+):
+    """Of equal number they would be taken as they are, else as of a square."""
+    file = str(tmp_path / 'cmae.pth')
+    positions = checkpoint_of_grid(file, source, meta)
+    image = [4 * side for side in ours]
+    options = dict(global_blocks=1) if 'ViTDet' in backbone else {}
+    runner = runner_for(file, type=backbone, img_size=image, **options)
+    hook = CheckPretrainedHook(min_share=0.8)
+    if not fits:
+        size = r'img_size=\({}, {}\)'.format(*(4 * side for side in source))
+        with pytest.raises(RuntimeError, match=size):
+            hook.before_run(runner)
+        return
+    hook.before_run(runner)
+    runner.model.init_weights()
+    if source == ours:
+        assert torch.equal(runner.model.backbone.pos_embed[0, -16:], positions[0, 1:])
+
+
+@pytest.mark.parametrize('meta', ['none', 'other'])
+def test_an_unknown_grid_is_taken_on_trust(tmp_path, meta):
+    file = str(tmp_path / 'cmae.pth')
+    checkpoint_of_grid(file, (2, 8), meta)
+    CheckPretrainedHook().before_run(runner_for(file))
 
 
 @pytest.mark.parametrize(

@@ -63,13 +63,17 @@ def test_a_window_over_the_image_is_the_plain_vit(window_size):
 
 
 @pytest.mark.parametrize('rel_pos', [True, False])
-@pytest.mark.parametrize('size', [(48, 48), (40, 72), (33, 90)])
-def test_it_computes_what_vitsam_computes(rel_pos, size):
+@pytest.mark.parametrize(
+    ('window_size', 'size'),
+    [(4, (48, 48)), (4, (40, 72)), (4, (33, 90)), (6, (48, 48)), (6, (40, 72))],
+)
+def test_it_computes_what_vitsam_computes(rel_pos, window_size, size):
     """mmpretrain's class, with the full matrix of scores, is the second opinion.
 
-    Grids of 6x6, 5x9 and 5x12 patches, none of which windows of 4 fit.
+    Grids of 6x6, 5x9 and 5x12 patches, none of which windows of 4 fit; windows of 6
+    are once the whole map, and once higher than it.
     """
-    ours = shake(make(out_indices=[0, 1, 3], rel_pos=rel_pos))
+    ours = shake(make(window_size, out_indices=[0, 1, 3], rel_pos=rel_pos))
     theirs = ViTSAM(
         arch={**ARCH, 'global_attn_indexes': [1, 3]},
         img_size=48,
@@ -77,7 +81,7 @@ def test_it_computes_what_vitsam_computes(rel_pos, size):
         out_channels=0,
         out_indices=[0, 1, 3],
         use_rel_pos=rel_pos,
-        window_size=4,
+        window_size=window_size,
     )
     theirs.eval()
     weights = ours.state_dict()
@@ -89,8 +93,12 @@ def test_it_computes_what_vitsam_computes(rel_pos, size):
 
 
 def attention_by_hand(layer, window):
-    """Attention of ViTDet in one window (h, w, D), pair by pair."""
+    """Attention of ViTDet in one window (h, w, D), pair by pair.
+
+    Distance 0 is in the middle of the tables, whatever they were made for.
+    """
     height, width, dims = window.shape
+    zero_row, zero_col = len(layer.rel_pos_h) // 2, len(layer.rel_pos_w) // 2
     places = [(row, col) for row in range(height) for col in range(width)]
     qkv = layer.qkv(window).view(height, width, 3, layer.num_heads, -1)
     out = torch.zeros(height, width, layer.num_heads, layer.head_dims)
@@ -99,8 +107,8 @@ def attention_by_hand(layer, window):
             query = qkv[r, c, 0, head]
             scores = [
                 query @ qkv[i, j, 1, head] / math.sqrt(layer.head_dims)
-                + query @ layer.rel_pos_h[r - i + height - 1]
-                + query @ layer.rel_pos_w[c - j + width - 1]
+                + query @ layer.rel_pos_h[r - i + zero_row]
+                + query @ layer.rel_pos_w[c - j + zero_col]
                 for i, j in places
             ]
             weights = torch.stack(scores).softmax(dim=0)
@@ -128,6 +136,18 @@ def test_windows_equal_attention_in_each_of_them(size):
     torch.testing.assert_close(
         layer(image), expected[:, : size[0], : size[1]], rtol=1e-4, atol=1e-5
     )
+
+
+@pytest.mark.parametrize('size', [(4, 4), (4, 3), (2, 3)])
+def test_in_a_window_over_the_map_distances_keep_their_meaning(size):
+    """One row apart is one row apart; nothing is filled in."""
+    layer = attention(window_size=4, grid=(4, 4))
+    image = torch.randn(1, *size, 8)
+    expected = attention_by_hand(layer, image[0])
+    torch.testing.assert_close(layer(image)[0], expected, rtol=1e-4, atol=1e-5)
+    smaller = attention(window_size=3, grid=(3, 3))
+    smaller.load_state_dict(layer.state_dict())
+    assert torch.equal(smaller.rel_pos_h, layer.rel_pos_h[1:-1])
 
 
 def test_a_global_block_attends_to_the_whole_non_square_map():
@@ -239,8 +259,7 @@ def test_it_loads_its_own_checkpoint_and_that_of_another_size():
     windowed, whole = other.layers[0].attn, other.layers[1].attn
     assert windowed.rel_pos_h.shape == (5, 8) and whole.rel_pos_w.shape == (15, 8)
     torch.testing.assert_close(
-        relative_vectors(whole.rel_pos_w, 8),
-        relative_vectors(source.layers[1].attn.rel_pos_w, 8),
+        whole.rel_pos_w, resize_table(source.layers[1].attn.rel_pos_w, 15)
     )
 
 

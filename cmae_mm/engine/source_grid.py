@@ -1,0 +1,85 @@
+"""The grid of patches that the positions in a checkpoint belong to."""
+
+import ast
+import math
+
+from mmpretrain.models.utils import to_2tuple
+from torch import nn
+
+
+def check_grid(
+    module: nn.Module, file: str, meta: dict | None, positions: tuple[int, ...]
+) -> None:
+    """Refuse positions that mmpretrain would put at the wrong patches.
+
+    It takes positions of the right number as they are, and reads others as those of a
+    square grid, which it resizes.
+
+    Args:
+        module (nn.Module): The encoder to load them, with ``patch_resolution``;
+            others are not looked at.
+        file (str): The checkpoint, for the error.
+        meta (dict, optional): Its 'meta'; a grid that is not told there is taken on
+            trust.
+        positions (tuple[int, ...]): Shape of its ``pos_embed``, (1, L, D).
+
+    Raises:
+        RuntimeError: If the checkpoint's grid is known, another one, and either not
+            square or of the same number of patches.
+    """
+    grid = source_grid(meta or {})
+    ours = getattr(module, 'patch_resolution', None)
+    # One more than patches: the class token.
+    if None in (grid, ours) or positions[1] - math.prod(grid) not in (0, 1):
+        return
+    alike = grid[0] == grid[1] and math.prod(grid) != math.prod(ours)
+    if grid == tuple(ours) or alike:
+        return
+    size = tuple(
+        rows * (pixels // here)
+        for rows, pixels, here in zip(grid, module.img_size, ours, strict=True)
+    )
+    raise RuntimeError(
+        f'{file} holds positions of {grid[0]}x{grid[1]} patches, the model has '
+        f'{ours[0]}x{ours[1]}: they would come to the wrong places. Build the '
+        f'backbone with img_size={size}, the grid of the pre-training; it '
+        'interpolates to any input at run time.'
+    )
+
+
+def source_grid(meta: dict) -> tuple[int, int] | None:
+    """Rows and columns of patches, where a checkpoint tells them.
+
+    The number of positions does not: 64 may be 8x8 or 4x16. The config in a
+    checkpoint is only parsed: MMEngine would execute it.
+
+    Args:
+        meta (dict): 'meta' of a checkpoint, with MMEngine's 'cfg', the text of the
+            config, or with 'bridge' of :mod:`cmae_mm.bridge`.
+
+    Returns:
+        tuple[int, int], optional: None if it does not tell.
+    """
+    try:
+        if 'bridge' in meta:
+            rows, cols = meta['bridge']['grid']
+            return rows, cols
+        (model,) = (
+            line.value
+            for line in ast.parse(meta['cfg']).body
+            if isinstance(line, ast.Assign) and line.targets[0].id == 'model'
+        )
+        given = _arguments(_arguments(model)['backbone'])
+        # With the defaults of every encoder here.
+        image, patch = (
+            to_2tuple(ast.literal_eval(given[key]) if key in given else default)
+            for key, default in (('img_size', 224), ('patch_size', 16))
+        )
+        return image[0] // patch[0], image[1] // patch[1]
+    except (AttributeError, KeyError, SyntaxError, TypeError, ValueError):
+        return None
+
+
+def _arguments(call: ast.expr) -> dict[str | None, ast.expr]:
+    """The arguments of ``dict(...)`` by their names."""
+    return {keyword.arg: keyword.value for keyword in call.keywords}
