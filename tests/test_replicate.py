@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.registry import MODELS
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / 'tools'))
@@ -57,6 +59,34 @@ def test_length_stretches_the_schedule():
     replicate_runs._stretch(cfg, 4)
     assert cfg.train_cfg.max_epochs == 8
     assert cfg.param_scheduler[1].end == 8
+    with pytest.raises(SystemExit, match='are a length of 0.5'):
+        replicate_runs._stretch(config('cifar10', 'cmae'), 0.2)
+
+
+def test_a_larger_batch_gets_a_larger_rate_and_the_same_warm_up():
+    cfg = config('cifar10', 'cmae')
+    before = cfg.optim_wrapper.optimizer.lr
+    replicate_runs._resize_batch(cfg, 128)
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(2 * before)
+    assert cfg.param_scheduler[0].end == 75
+
+
+@pytest.mark.parametrize('variant', ['mae', 'cmae'])
+def test_gpu_scale_builds(variant):
+    cfg = Config.fromfile(
+        replicate_runs.CONFIGS / replicate_runs.EXPERIMENTS['cifar10'].pretrain
+    )
+    replicate_runs.gpu(cfg)
+    replicate_runs.LADDER[variant](cfg)
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    assert model.backbone.embed_dims == 384
+    assert cfg.train_cfg.max_epochs == cfg.param_scheduler[1].end == 200
+    finetune = Config.fromfile(
+        replicate_runs.CONFIGS / 'cifar10/vit-nano-p4_bs64-4e_cifar10.py'
+    )
+    replicate_runs.gpu(finetune)
+    assert finetune.model.head.in_channels == 384
 
 
 def record(variant, seed, knn):
@@ -81,7 +111,7 @@ def test_table_gives_mean_and_deviation():
 
 def test_what_is_recorded_is_not_run_again(tmp_path, monkeypatch):
     monkeypatch.setattr(replicate, 'RECORDS', tmp_path / 'records.json')
-    monkeypatch.setattr(sys, 'argv', ['replicate.py', 'run', 'cifar10'])
+    monkeypatch.setattr(replicate, 'WORK_DIR', tmp_path / 'runs')
     replicate.save_record(record('mae', 0, 1.0))
     replicate.save_record(record('cmae', 0, 1.0))
     parsed = type(

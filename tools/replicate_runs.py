@@ -86,6 +86,7 @@ def gpu(cfg: Config) -> None:
         cfg.model.head.in_channels = 384
         _stretch(cfg, 5)
         cfg.train_dataloader.batch_size = 256
+        cfg.optim_wrapper.optimizer.lr *= 4
     cfg.train_dataloader.update(num_workers=12, persistent_workers=True)
     cfg.optim_wrapper.type = 'cmae_mm.AutocastOptimWrapper'
 
@@ -94,12 +95,32 @@ SCALES = {'cpu': cpu, 'gpu': gpu}
 
 
 def _stretch(cfg: Config, factor: float) -> None:
-    """Multiply the epochs, the cosine's end with them."""
-    epochs = round(cfg.train_cfg.max_epochs * factor)
-    cfg.train_cfg.max_epochs = epochs
+    """Multiply the epochs, the cosine's end with them.
+
+    Raises:
+        SystemExit: If no whole epoch is left after the warm-up.
+    """
     schedulers = cfg.param_scheduler
     last = schedulers[-1] if isinstance(schedulers, list) else schedulers
-    last.end = epochs
+    least = last.begin + 1
+    epochs = round(cfg.train_cfg.max_epochs * factor)
+    if epochs < least:
+        length = least / cfg.train_cfg.max_epochs
+        raise SystemExit(
+            f'A length of {factor:g} is less than the {least} epochs that it takes, '
+            f'which are a length of {length:g}.'
+        )
+    cfg.train_cfg.max_epochs = last.end = epochs
+
+
+def _resize_batch(cfg: Config, batch: int) -> None:
+    """Another batch, with the rate in proportion and the warm-up as many images."""
+    share = batch / cfg.train_dataloader.batch_size
+    cfg.train_dataloader.batch_size = batch
+    cfg.optim_wrapper.optimizer.lr *= share
+    warm_up = cfg.param_scheduler[0]
+    if not warm_up.by_epoch:
+        warm_up.end = max(1, round(warm_up.end / share))
 
 
 @dataclass
@@ -111,11 +132,13 @@ class Experiment:
         variants (dict): Name -> what it changes in that config; None is a random
             start.
         evaluate (Callable): ``(run, checkpoint, work_dir) -> numbers``.
+        scales (tuple[str, ...]): Names in ``SCALES`` that it can run at.
     """
 
     pretrain: str
     variants: dict[str, Callable[[Config], None] | None]
     evaluate: Callable[[dict, Path, Path], dict[str, float]]
+    scales: tuple[str, ...] = ('cpu',)
 
 
 def measure(run: dict, root: Path) -> dict[str, float]:
@@ -136,7 +159,7 @@ def measure(run: dict, root: Path) -> dict[str, float]:
     SCALES[run['scale']](cfg)
     _stretch(cfg, run['length'])
     if run['batch']:
-        cfg.train_dataloader.batch_size = run['batch']
+        _resize_batch(cfg, run['batch'])
     if change:
         change(cfg)
     _prepare(cfg, work_dir / 'pretrain', run['seed'])
@@ -231,7 +254,10 @@ def evaluate_dense(run: dict, checkpoint: Path, work_dir: Path) -> dict[str, flo
 
 EXPERIMENTS = {
     'cifar10': Experiment(
-        'cifar10/cmae_vit-nano-p4_bs64-2e_cifar10.py', LADDER, evaluate_classification
+        'cifar10/cmae_vit-nano-p4_bs64-2e_cifar10.py',
+        LADDER,
+        evaluate_classification,
+        scales=('cpu', 'gpu'),
     ),
     'camvid': Experiment(
         'camvid/cmae_vit-tiny-p16_bs32-6e_camvid.py',

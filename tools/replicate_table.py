@@ -28,8 +28,10 @@ INTRODUCTION = """# The paper's claims at small scale
 
 Written by `python tools/replicate.py table` from `docs/replication.json`; run
 `python tools/replicate.py run cifar10` (or `camvid`) to measure again. Mean over the
-seeds, and their standard deviation. Every row adds one thing to the row above it.
-Length 1 is the pre-training of the config in `configs/cifar10` or `configs/camvid`.
+seeds, and their standard deviation. A row that begins with + adds one thing to the row
+above it. Length 1 is the pre-training of the config in `configs/cifar10` or
+`configs/camvid`. Measured so far: on one core of an AMD EPYC without a GPU, other
+work and pauses beside it, so that the seconds are no measure of speed.
 """
 
 
