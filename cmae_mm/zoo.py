@@ -61,5 +61,5 @@ def find_root() -> Path:
             return root
     raise FileNotFoundError(
         f'cmae_mm is in {package} without its configs: there is no model-index.yml in '
-        f'{package / ".mim"} or {package.parent}. Try: pip install -e <repository>'
+        f'{package / ".mim"} or {package.parent}. Try: make setup, in the repository'
     )

@@ -63,11 +63,16 @@ def convert(
     channels: str | None = None,
     force: bool = False,
 ) -> Conversion:
-    """Convert a checkpoint, and prove it.
+    """Convert a checkpoint, and prove where every tensor went.
 
     What is written is read back, loaded strictly into the target's own class, and
     compared with the source's features on random images. Only then it takes the
     place of ``dst``. Nothing in ``src`` is executed.
+
+    The comparison proves the tensors, not what they do not tell: both sides are
+    built with the same number of heads and the same eps of the LayerNorms, so
+    neither would show if it were wrong. Heads that nobody said are in the notes; an
+    eps that nobody said is that of the source's format (1e-12 for 'hf', else 1e-6).
 
     Args:
         src (str | Path): File to read, or a folder of Hugging Face.
@@ -135,13 +140,23 @@ def _check_arguments(
         raise UsageError(f'--to {target} writes a file {endings}; {dst} was given.')
     if dst.exists() and not force:
         raise UsageError(f'{dst} is there already. Add --force to replace it.')
-    if dst.exists() and dst.samefile(src):
-        raise UsageError(f'{dst} is the source itself. Name another place.')
+    # A folder is written into, and so would be the source in it.
+    if dst.exists() and dst.samefile(
+        src.parent if dst.is_dir() and src.is_file() else src
+    ):
+        raise UsageError(
+            f'{dst} is the source itself, or its folder. Name another place.'
+        )
 
 
 def _notes(size: ViTSize, target: str) -> list[str]:
     """What the written file does not say itself."""
     notes = []
+    if size.heads_assumed:
+        notes.append(
+            f'{size.heads} heads assumed from the width; the comparison cannot see it; '
+            '--heads if not'
+        )
     if size.eps != 1e-6 and target != 'hf':
         build = (
             f'norm_layer=partial(nn.LayerNorm, eps={size.eps:g})'

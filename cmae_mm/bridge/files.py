@@ -181,6 +181,7 @@ def finished_only(target: Path) -> Iterator[Path]:
 
     Yields:
         Path: Of the same name, in a folder of its own that is removed at the end.
+        Its files get the permissions that new files have.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     # Beside the target: replacing works within one file system.
@@ -188,6 +189,10 @@ def finished_only(target: Path) -> Iterator[Path]:
     try:
         place = folder / target.name
         yield place
+        usual = folder / f'{target.name}.new'
+        usual.touch()  # safetensors makes its files for their owner alone
+        for file in place.iterdir() if place.is_dir() else [place]:
+            shutil.copymode(usual, file)
         if target.is_dir():
             for file in place.iterdir():
                 os.replace(file, target / file.name)

@@ -137,6 +137,11 @@ def _read_config(file: Path) -> dict:
         config = json.loads(file.read_text(encoding='utf-8'))
     except ValueError as error:
         raise ConversionError(f'{file} is no JSON: {error}') from error
+    if not isinstance(config, dict):
+        raise ConversionError(
+            f'{file} holds a {type(config).__name__}; the settings of a model are '
+            'expected, {"num_attention_heads": 12, ...}.'
+        )
     if config.get('hidden_act', 'gelu') != 'gelu':
         raise ConversionError(
             f'{file} says hidden_act={config["hidden_act"]!r}; the vision transformers '
@@ -147,9 +152,16 @@ def _read_config(file: Path) -> dict:
 
 def _grid(config: dict) -> tuple[int, int] | None:
     """Rows and columns of patches, where images are not square."""
-    if not isinstance(config.get('image_size'), list):
+    sides, patch = config.get('image_size'), config.get('patch_size')
+    if not isinstance(sides, list):
         return None
-    rows, columns = (side // config['patch_size'] for side in config['image_size'])
+    try:
+        rows, columns = (side // patch for side in sides)
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        raise ConversionError(
+            f'config.json says image_size={sides} and patch_size={patch}; expected are '
+            'two whole numbers for the image, and one for its square patches.'
+        ) from error
     return rows, columns
 
 

@@ -32,11 +32,12 @@ def read(path: Path, hints: Hints) -> Source:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ConversionError: If it is unreadable, or its backbone no plain ViT.
+        ConversionError: If it is unreadable, its backbone no plain ViT, or what is
+            said of it beside the weights of another form than the bridge writes.
     """
     checkpoint = read_checkpoint(path)
     weights = weights_of(checkpoint, path)
-    said = (checkpoint.get('meta') or {}).get('bridge') or {}
+    said = _said(checkpoint, path)
     if not part_of(weights, 'backbone'):
         weights = with_prefix(weights, 'backbone')
     ours = {k: v for k, v in weights.items() if k.split('.')[0] in PARTS}
@@ -98,6 +99,21 @@ def features_of(backbone: Weights, size: ViTSize) -> Features:
     _load(model, backbone, 'backbone')
     model.eval()
     return lambda images: model(images)[-1]
+
+
+def _said(checkpoint: dict, path: Path) -> dict:
+    """What :func:`_meta` put into a file, or nothing."""
+    said = checkpoint
+    for key in ('meta', 'bridge'):
+        said = said.get(key)
+        if said is None:
+            return {}
+        if not isinstance(said, dict):
+            raise ConversionError(
+                f'{path} has a {type(said).__name__} under {key!r}; a dict is '
+                "expected. Save its 'state_dict' alone, and convert that."
+            )
+    return said
 
 
 def _meta(source: Source) -> dict:

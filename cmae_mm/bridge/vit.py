@@ -1,13 +1,15 @@
 """Size of a vision transformer, read off its tensors."""
 
-from dataclasses import dataclass, replace
-from math import isqrt
+from dataclasses import dataclass, field, replace
+from math import isfinite, isqrt
 
 from .errors import ConversionError
 from .names import Weights
 
-# Heads leave no trace in the shapes: 64 numbers per head in ViT-S, B and L, 80 in
-# ViT-H. Any other width may have any number (ours of 192 has 6, DeiT-Ti has 3).
+# Heads leave no trace in the tensors: 64 numbers per head in ViT-S, B and L, 80 in
+# ViT-H. The comparison of the features cannot prove these guesses: both sides are
+# built with them. Any other width may have any number (ours of 192 has 6, DeiT-Ti
+# has 3).
 STANDARD_HEADS = {384: 6, 768: 12, 1024: 16, 1280: 16}
 
 
@@ -26,6 +28,8 @@ class ViTSize:
         pooled (bool): Whether the last LayerNorm stands after the mean over the
             patches (fine-tuned models) instead of at every token.
         eps (float): Of all LayerNorms.
+        heads_assumed (bool): Whether nobody said ``heads``; those that are usual at
+            this width were taken. Two sizes are equal without it.
     """
 
     width: int
@@ -37,6 +41,7 @@ class ViTSize:
     channels: int
     pooled: bool
     eps: float = 1e-6
+    heads_assumed: bool = field(default=False, compare=False)
 
     @property
     def image(self) -> tuple[int, int]:
@@ -108,7 +113,8 @@ def measure(backbone: Weights, hints: Hints) -> ViTSize:
         grid=_grid(backbone['pos_embed'].shape[1] - 1, hints.grid),
         channels=channels,
         pooled=last == 'ln2',
-        eps=1e-6 if hints.eps is None else hints.eps,
+        eps=_eps(hints.eps),
+        heads_assumed=hints.heads is None,
     )
 
 
@@ -120,6 +126,11 @@ def _heads(width: int, said: int | None) -> int:
             'tensors. Say it: --heads N (the width per head is mostly 32 or 64).'
         )
     heads = STANDARD_HEADS[width] if said is None else said
+    if type(heads) is not int:
+        raise ConversionError(
+            f'The number of heads is said to be {heads!r}, which is no whole number. '
+            'Say it: --heads N.'
+        )
     if heads < 1 or width % heads:
         raise ConversionError(f'{heads} heads do not divide the width of {width}.')
     return heads
@@ -127,13 +138,29 @@ def _heads(width: int, said: int | None) -> int:
 
 def _grid(patches: int, said: tuple[int, int] | None) -> tuple[int, int]:
     """Rows and columns of patches."""
-    rows, columns = said or (isqrt(max(patches, 0)),) * 2
-    if patches < 1 or rows * columns != patches:
+    sides = said or (isqrt(max(patches, 0)),) * 2
+    # What a file says may be anything.
+    whole = isinstance(sides, (list, tuple)) and [type(n) for n in sides] == [int, int]
+    if not whole or min(sides) < 1 or sides[0] * sides[1] != patches:
+        shown = 'x'.join(map(str, sides)) if whole else repr(sides)
         raise ConversionError(
             f'The positions are those of a class token and {patches} patches, which '
-            f'are not {rows}x{columns}. Say what they are: --grid ROWS COLUMNS.'
+            f'are not {shown}. Say what they are: --grid ROWS COLUMNS.'
         )
-    return rows, columns
+    return tuple(sides)
+
+
+def _eps(said: float | None) -> float:
+    """Eps of the LayerNorms."""
+    if said is None:
+        return 1e-6
+    if type(said) not in (int, float) or not (isfinite(said) and said >= 0):
+        raise ConversionError(
+            f'The eps of the LayerNorms is said to be {said!r}; a small number such '
+            'as 1e-06 is expected. Mend the file that says so (config.json, or what '
+            'the bridge wrote beside the weights).'
+        )
+    return said
 
 
 def _names(depth: int, last: str) -> set[str]:

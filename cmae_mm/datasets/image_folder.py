@@ -1,5 +1,6 @@
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -116,10 +117,12 @@ class UnlabelledImages(CustomDataset):
             if os.path.basename(path) not in there.get(os.path.dirname(path), ())
         ]
         if missing:
+            labelled = re.search(r'[\s,]\d+$', missing[0])
+            hint = ' A line is a path alone: take the labels away.' if labelled else ''
             raise FileNotFoundError(
                 f'{len(missing)} of the {len(paths)} images in {self.ann_file} are '
                 f'missing: {", ".join(missing[:5])}{" ..." * (len(missing) > 5)}. '
-                'Paths in the list are relative to data_root/data_prefix.'
+                f'Paths in the list are relative to data_root/data_prefix.{hint}'
             )
 
 
@@ -143,7 +146,13 @@ def read_list(file: str) -> list[str]:
             f'There is no list {file} (looked in {Path.cwd()}). ann_file is relative '
             'to data_root; without it all images of the folder are taken.'
         )
-    text = Path(file).read_text(encoding='utf-8')
+    try:
+        text = Path(file).read_text(encoding='utf-8-sig')  # also without the mark
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f'{file} is not in UTF-8: {error}. Some editors and shells of Windows '
+            'write UTF-16; save it as UTF-8.'
+        ) from error
     if file.lower().endswith('.json'):
         paths = _paths_of_json(text, file)
     else:

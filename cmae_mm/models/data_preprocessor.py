@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from math import isfinite
 
 import torch
 from mmpretrain.models import SelfSupDataPreprocessor
@@ -18,16 +19,17 @@ class MultibandDataPreprocessor(SelfSupDataPreprocessor):
         std (Sequence[float]): Standard deviation of each channel, above 0.
 
     Raises:
-        ValueError: If mean and std differ in length or are empty, or a std is not
-            above 0.
+        ValueError: If mean and std differ in length or are empty, an entry is not
+            finite, or a std is not above 0.
     """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
-        if len(mean) != len(std) or len(mean) == 0 or min(std) <= 0:
+        finite = all(map(isfinite, (*mean, *std)))
+        if len(mean) != len(std) or len(mean) == 0 or not finite or min(std) <= 0:
             raise ValueError(
                 f'Got mean={list(mean)} and std={list(std)}; both need one entry per '
-                'channel, and every std must be above 0.'
+                'channel, none of them nan or inf, and every std must be above 0.'
             )
         # As in the stock ones: not in the state dict, but moved with the model.
         for name, values in (('mean', mean), ('std', std)):

@@ -1,13 +1,28 @@
 """Tar and zip, read alike: a list of regular files with safe names."""
 
+import gzip
+import lzma
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
+
+# What reading a damaged member raises. Other errors of the system are not of the
+# archive: a full disk, for one.
+DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,  # a way of packing that zipfile does not know
+)
 
 
 class ArchiveError(Exception):
@@ -29,6 +44,19 @@ class Member:
     size: int
     archive: str
     open: Callable[[], IO[bytes]]
+
+
+@contextmanager
+def naming(member: Member) -> Iterator[None]:
+    """A context for reading a member, in which damage becomes an ArchiveError."""
+    try:
+        yield
+    except DAMAGE as error:
+        raise ArchiveError(
+            f'{member.name} in {member.archive} is damaged or cut off: {error}. What '
+            'came before it is in place. Get the archive again, and run the same '
+            'command.'
+        ) from error
 
 
 @contextmanager
@@ -70,7 +98,7 @@ def open_tar(file: IO[bytes], label: str) -> Iterator[list[Member]]:
             last = info.name
             if not info.isdir():
                 members.append(_tar_member(tar, info, label))
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (*DAMAGE, OSError) as error:
         raise ArchiveError(
             f'{label} cannot be read beyond {last}: {error}. It is cut off or '
             'damaged. Get it again, and compare its size with the official one.'
@@ -113,6 +141,11 @@ def _zip_member(file: zipfile.ZipFile, info: zipfile.ZipInfo, label: str) -> Mem
         raise ArchiveError(
             f'{label} holds {info.filename!r}, a link. The official archive has only '
             'plain files: this is another one, and nothing was taken of it.'
+        )
+    if info.flag_bits & 0x1:
+        raise ArchiveError(
+            f'{label} holds {info.filename!r} under a password. The official archive '
+            'has none: this is another one, and nothing was taken of it.'
         )
     _check_name(info.filename, label)
     return Member(info.filename, info.file_size, label, lambda: file.open(info))

@@ -91,10 +91,10 @@ def _check_split(
             entry['image_id'] not in images or entry['category_id'] not in categories
             for entry in content['annotations']
         )
+        known = [entry for entry in images.values() if entry['file_name'] in there]
     except (OSError, ValueError, KeyError, TypeError) as error:
         found = f'{type(error).__name__}: {error}'
         return [*findings, Finding(file.name, found, 'readable', False, mend_json)]
-    known = [entry for entry in images.values() if entry['file_name'] in there]
     return [
         *findings,
         count(f'{split}: images in the JSON', len(images), number, mend_json),
@@ -126,7 +126,7 @@ def image_fault(folder: Path, entry: dict) -> str | None:
         image = open_image(path)
     except ValueError as error:
         return str(error)
-    told = (entry['width'], entry['height'])
+    told = (entry.get('width'), entry.get('height'))
     if image.size != told:
         return f'{path} measures {image.size}, {told} in the JSON'
     return None

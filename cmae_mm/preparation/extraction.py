@@ -2,16 +2,13 @@
 
 import os
 import shutil
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from shutil import copyfileobj
 
 from rich.filesize import decimal
 
-from .archives import ArchiveError, Member, open_archive
+from .archives import ArchiveError, Member, naming, open_archive
 from .progress import Progress
 
 
@@ -80,18 +77,13 @@ def write(member: Member, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f'.{target.name}.part')
     try:
-        with member.open() as source, open(part, 'wb') as sink:
+        with naming(member), member.open() as source, open(part, 'wb') as sink:
             copyfileobj(source, sink, 1 << 20)
-            written = sink.tell()
-        if written != member.size:
-            raise EOFError(f'{written} of {member.size} bytes')
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+            if sink.tell() != member.size:
+                raise EOFError(f'{sink.tell()} of {member.size} bytes')
+    except ArchiveError:
         part.unlink(missing_ok=True)
-        raise ArchiveError(
-            f'{member.name} in {member.archive} is damaged or cut off: {error}. What '
-            'came before it is in place. Get the archive again, and run the same '
-            'command.'
-        ) from error
+        raise
     os.replace(part, target)
 
 

@@ -18,7 +18,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from .archives import ArchiveError, Member, open_archive, open_tar
+from .archives import ArchiveError, Member, naming, open_archive, open_tar
 from .checking import Finding, count, decoding_fault, examine, files_below
 from .extraction import missing, require_space, unpack, write
 from .progress import Progress
@@ -113,7 +113,8 @@ def validation_classes(devkit: Path) -> list[str]:
         list[str]: WordNet names, the first for image 1.
 
     Raises:
-        ArchiveError: If it lacks the two files, or they do not fit each other.
+        ArchiveError: If it lacks the two files, they are damaged, or they do not
+            fit each other.
         ImportError: If scipy is missing, which reads MATLAB tables.
     """
     try:
@@ -124,19 +125,27 @@ def validation_classes(devkit: Path) -> list[str]:
             'pip install scipy'
         ) from error
     with open_archive(devkit) as members:
-        content = {
-            PurePosixPath(member.name).name: member.open().read()
-            for member in members
-            if PurePosixPath(member.name).name in (TRUTH, SYNSETS)
-        }
+        content = {}
+        for member in members:
+            if (name := PurePosixPath(member.name).name) in (TRUTH, SYNSETS):
+                with naming(member):
+                    content[name] = member.open().read()
     if len(content) != 2:
         raise ArchiveError(
             f'{devkit.name} should hold {TRUTH} and {SYNSETS}, and holds '
             f'{" and ".join(content) or "neither"}. Get the official kit again.'
         )
-    table = loadmat(io.BytesIO(content[SYNSETS]), squeeze_me=True)['synsets']
-    names = dict(zip(table['ILSVRC2012_ID'].tolist(), table['WNID'], strict=True))
-    numbers = [int(line) for line in content[TRUTH].split()]
+    file = SYNSETS
+    try:
+        table = loadmat(io.BytesIO(content[SYNSETS]), squeeze_me=True)['synsets']
+        names = dict(zip(table['ILSVRC2012_ID'].tolist(), table['WNID'], strict=True))
+        file = TRUTH
+        numbers = [int(line) for line in content[TRUTH].split()]
+    except Exception as error:  # what a damaged table makes scipy raise has no limit
+        raise ArchiveError(
+            f'{file} in {devkit.name} cannot be understood '
+            f'({type(error).__name__}: {error}). Get the official kit again.'
+        ) from error
     unknown = sorted(set(numbers) - set(names))
     if unknown:
         raise ArchiveError(

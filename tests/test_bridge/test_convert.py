@@ -3,7 +3,7 @@ import torch
 from mmengine.runner import load_checkpoint
 from mmpretrain.models import VisionTransformer
 
-from cmae_mm.bridge import READERS, WRITERS, ConversionError, UsageError, convert
+from cmae_mm.bridge import READERS, WRITERS, ConversionError, UsageError, convert, vit
 
 ENDING = {'cmae-mm': '.pth', 'timm': '.pth', 'hf': '', 'safetensors': '.safetensors'}
 NEEDS = {'timm': 'timm', 'hf': 'transformers', 'safetensors': 'safetensors'}
@@ -110,6 +110,50 @@ def test_arguments_that_do_not_fit_are_refused(tmp_path, make_source):
         with pytest.raises(UsageError, match=match):
             convert(*args, **kwargs)
         assert not out.exists() and mae.read_bytes() == before
+
+
+def test_a_folder_is_not_written_over_the_source_in_it(tmp_path, make_source):
+    pytest.importorskip('safetensors')
+    source = make_source('cmae-mm')
+    folder = tmp_path / 'mine'
+    first = folder / 'model.safetensors'
+    convert(source, first, 'cmae-mm', 'safetensors', heads=2)
+    before = first.read_bytes()
+    with pytest.raises(UsageError, match='is the source itself, or its folder'):
+        convert(first, folder, 'cmae-mm', 'hf', force=True)
+    assert first.read_bytes() == before
+    assert [file.name for file in folder.iterdir()] == [first.name]
+
+
+@pytest.mark.parametrize(
+    ('meta', 'match'),
+    [
+        (['x'], "has a list under 'meta'"),
+        (dict(bridge='x'), "has a str under 'bridge'"),
+        (dict(bridge=dict(heads='2')), "said to be '2', which is no whole number"),
+        (dict(bridge=dict(heads=2, grid='4x4')), "are not '4x4'"),
+        (dict(bridge=dict(heads=2, layer_norm_eps='x')), "eps .* said to be 'x'"),
+    ],
+)
+def test_what_a_file_says_of_itself_may_be_wrong(tmp_path, make_source, meta, match):
+    checkpoint = torch.load(make_source('cmae-mm'), weights_only=True)
+    file = tmp_path / 'odd.pth'
+    torch.save({**checkpoint, 'meta': meta}, file)
+    with pytest.raises(ConversionError, match=match):
+        convert(file, tmp_path / 'out.pth', 'cmae-mm', 'cmae-mm')
+
+
+def test_heads_that_nobody_said_are_noted(tmp_path, make_source, monkeypatch):
+    monkeypatch.setitem(vit.STANDARD_HEADS, 16, 4)  # the toy has 2: a wrong guess
+    out = tmp_path / 'out.pth'
+    done = convert(make_source('mae'), out, 'mae', 'cmae-mm')
+    assert done.difference < 1e-5, 'this is why the note is needed'
+    (note,) = [note for note in done.notes if 'heads' in note]
+    assert note == (
+        '4 heads assumed from the width; the comparison cannot see it; --heads if not'
+    )
+    done = convert(make_source('mae'), out, 'mae', 'cmae-mm', heads=2, force=True)
+    assert not any('heads' in note for note in done.notes)
 
 
 def test_force_replaces_a_file(tmp_path, make_source, tiny_cfg, build):

@@ -1,3 +1,4 @@
+import os
 import pickle
 import sys
 from argparse import Namespace
@@ -24,8 +25,6 @@ class Bomb:
         self.command = command
 
     def __reduce__(self):
-        import os
-
         return os.system, (self.command,)
 
 
@@ -136,6 +135,22 @@ def test_a_target_appears_only_when_it_is_finished(tmp_path):
             place.write_text(text)
         assert [f.name for f in target.parent.iterdir()] == ['x.pth']
         assert target.read_text() == text
+
+
+@pytest.mark.parametrize(('umask', 'mode'), [(0o022, 0o644), (0o027, 0o640)])
+def test_files_get_the_permissions_of_the_umask(tmp_path, umask, mode):
+    pytest.importorskip('safetensors')
+    before = os.umask(umask)
+    try:
+        with finished_only(tmp_path / 'x.safetensors') as place:
+            write_weights({'a': torch.ones(1)}, place)
+        with finished_only(tmp_path / 'folder') as place:
+            place.mkdir()
+            write_weights({'a': torch.ones(1)}, place / 'x.safetensors')
+    finally:
+        os.umask(before)
+    for name in ('x.safetensors', 'folder/x.safetensors'):
+        assert (tmp_path / name).stat().st_mode & 0o777 == mode
 
 
 def test_other_files_of_a_folder_stay(tmp_path):

@@ -104,6 +104,25 @@ def test_what_is_written_opens_in_transformers(tmp_path, make_source):
     assert all(torch.equal(back[name], original[name]) for name in back)
 
 
+@pytest.mark.parametrize(
+    ('change', 'match'),
+    [
+        (lambda config: [config], 'config.json holds a list'),
+        (
+            lambda config: {**config, 'image_size': [16, 16], 'patch_size': [4, 4]},
+            r'patch_size=\[4, 4\]',
+        ),
+        (lambda config: {**config, 'image_size': [16]}, r'image_size=\[16\]'),
+        (lambda config: {**config, 'num_attention_heads': '2'}, "said to be '2'"),
+    ],
+)
+def test_an_odd_config_explains_itself(tmp_path, make_source, change, match):
+    file = make_source('hf') / 'config.json'
+    file.write_text(json.dumps(change(json.loads(file.read_text()))))
+    with pytest.raises(ConversionError, match=match):
+        convert(file.parent, tmp_path / 'x.pth', 'hf', 'cmae-mm')
+
+
 def test_what_cannot_be_expressed_is_refused(tmp_path, hf_config, mae_weights):
     weights = {name.replace('norm.', 'fc_norm.'): w for name, w in mae_weights.items()}
     tuned = {k: v for k, v in weights.items() if 'decoder' not in k}

@@ -43,6 +43,11 @@ def test_it_says_what_it_did(main, tmp_path, make_source, capsys):
         (2, 'error: There is no', ['no.pth', 'x.pth', '--from', 'mae']),
         (2, 'invalid choice', ['mae.pth', 'x.pth', '--from', 'torch']),
         (2, 'error: --channels', 'mae.pth x.pth --from mae --channels rgb'.split()),
+        (
+            1,
+            'which are not -4x-4',
+            'mae.pth x.pth --from mae --heads 2 --grid -4 -4'.split(),
+        ),
         (1, 'error: The number of heads', ['mae.pth', 'x.pth', '--from', 'mae']),
         (1, 'error: bad.pth was not loaded', ['bad.pth', 'x.pth', '--from', 'timm']),
     ],

@@ -24,6 +24,9 @@ def test_the_sizes_of_the_paper_are_found():
             width, depth, heads, 4 * width, patch, grid, 3, pooled=False
         )
         assert size.image == (224, 224)
+        assert size.heads_assumed
+        said = measure(backbone(arch, patch_size=patch), Hints(heads=heads))
+        assert said == size and not said.heads_assumed
 
 
 def test_what_tensors_do_not_tell_must_be_said():
@@ -35,6 +38,15 @@ def test_what_tensors_do_not_tell_must_be_said():
         measure(weights, Hints(heads=5, grid=(2, 3)))
     with pytest.raises(ConversionError, match='6 patches, which are not 2x2.*--grid'):
         measure(weights, Hints(heads=3))
+    for grid in [(-2, -3), (1, 2, 3), (2.0, 3.0), '23', 6]:
+        with pytest.raises(ConversionError, match='6 patches, which are not .*--grid'):
+            measure(weights, Hints(heads=3, grid=grid))
+    for heads in ('3', [3], 3.0):
+        with pytest.raises(ConversionError, match='which is no whole number.*--heads'):
+            measure(weights, Hints(heads=heads, grid=(2, 3)))
+    for eps in ('1e-6', float('nan'), -1.0, [1e-6]):
+        with pytest.raises(ConversionError, match='eps .* is said to be'):
+            measure(weights, Hints(heads=3, grid=(2, 3), eps=eps))
     size = measure(weights, Hints(heads=3, grid=(2, 3), eps=1e-12))
     assert (size.image, size.channels, size.eps) == ((8, 12), 5, 1e-12)
 

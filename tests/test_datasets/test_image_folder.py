@@ -142,6 +142,31 @@ def test_lists_that_cannot_be_understood_explain_themselves(content, message, fo
         UnlabelledImages(data_root=str(folder), ann_file=name)
 
 
+@pytest.mark.parametrize('name', ['images.txt', 'images.json'])
+def test_a_list_may_begin_with_a_byte_order_mark(name, folder):
+    text = '["z.ppm", "a.jpg"]' if name.endswith('json') else 'z.ppm\na.jpg\n'
+    (folder / name).write_text(text, encoding='utf-8-sig')
+    dataset = UnlabelledImages(data_root=str(folder), ann_file=name)
+    assert paths(dataset) == [str(folder / n) for n in ('z.ppm', 'a.jpg')]
+
+
+def test_a_list_in_utf_16_explains_itself(folder):
+    (folder / 'images.txt').write_text('a.jpg\n', encoding='utf-16')
+    with pytest.raises(ValueError, match='images.txt is not in UTF-8.*save it as UTF'):
+        UnlabelledImages(data_root=str(folder), ann_file='images.txt')
+
+
+@pytest.mark.parametrize('line', ['a.jpg 0', 'a.jpg,12', 'a.jpg\t3'])
+def test_a_list_with_labels_gets_a_hint(line, folder):
+    name = write_list(folder, f'{line}\n', 'images.txt')
+    with pytest.raises(FileNotFoundError, match='take the labels away'):
+        UnlabelledImages(data_root=str(folder), ann_file=name)
+    name = write_list(folder, 'absent1.jpg\n', 'images.txt')
+    with pytest.raises(FileNotFoundError) as error:
+        UnlabelledImages(data_root=str(folder), ann_file=name)
+    assert 'take the labels away' not in str(error.value)
+
+
 def test_pipeline_gets_the_image(tmp_path):
     cv2.imwrite(str(tmp_path / 'a.webp'), np.full((4, 6, 3), 9, np.uint8))
     dataset = UnlabelledImages(

@@ -52,7 +52,17 @@ def test_another_number_of_channels_explains_itself():
 
 
 @pytest.mark.parametrize(
-    ('mean', 'std'), [(MEAN, STD[:4]), ([], []), ([1.0], [0.0]), ([1.0], [-1.0])]
+    ('mean', 'std'),
+    [
+        (MEAN, STD[:4]),
+        ([], []),
+        ([1.0], [0.0]),
+        ([1.0], [-1.0]),
+        ([float('nan')], [1.0]),
+        ([1.0, 1.0], [1.0, float('nan')]),
+        ([1.0, 1.0], [float('nan'), 1.0]),
+        ([1.0], [float('inf')]),
+    ],
 )
 def test_impossible_numbers_explain_themselves(mean, std):
     with pytest.raises(ValueError, match='one entry per channel'):

@@ -2,6 +2,7 @@ import io
 import tarfile
 import zipfile
 
+import numpy as np
 import pytest
 
 from cmae_mm.preparation import extraction
@@ -98,6 +99,45 @@ def test_cut_off_compressed_tar_explains_itself(tmp_path):
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(ArchiveError, match='archive.tar.gz cannot be read beyond'):
         unpack(path, tmp_path / 'out')
+
+
+@pytest.mark.parametrize('ending', ['gz', 'bz2', 'xz'])
+def test_flipped_bytes_of_a_compressed_tar_explain_themselves(ending, tmp_path):
+    digits = np.random.default_rng(0).integers(48, 58, (4, 9000), dtype=np.uint8)
+    files = {f'{n}.txt': row.tobytes() for n, row in enumerate(digits)}
+    path = write_tar(tmp_path / f'archive.tar.{ending}', files, f'w:{ending}')
+    content, refused = path.read_bytes(), 0
+    for place in range(0, len(content), len(content) // 60):
+        flipped = bytes([content[place] ^ 0xFF])
+        path.write_bytes(content[:place] + flipped + content[place + 1 :])
+        try:
+            unpack(path, tmp_path / f'out{place}')
+        except ArchiveError as error:
+            assert path.name in str(error)
+            refused += 1
+    assert refused > 20
+
+
+def test_a_zip_under_a_password_explains_itself(tmp_path):
+    path = write_zip(tmp_path / 'archive.zip', {'images/000.jpg': b'x'})
+    content = bytearray(path.read_bytes())
+    for mark, offset in ((b'PK\3\4', 6), (b'PK\1\2', 8)):  # each of the two headers
+        content[content.rfind(mark) + offset] |= 1
+    path.write_bytes(content)
+    with pytest.raises(ArchiveError, match='images/000.jpg.* under a password'):
+        unpack(path, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_zip_packed_in_an_unknown_way_explains_itself(tmp_path):
+    path = write_zip(tmp_path / 'archive.zip', {'images/000.jpg': b'x'})
+    content = bytearray(path.read_bytes())
+    for mark, offset in ((b'PK\3\4', 8), (b'PK\1\2', 10)):
+        content[content.rfind(mark) + offset] = 99
+    path.write_bytes(content)
+    with pytest.raises(ArchiveError, match='images/000.jpg in archive.zip'):
+        unpack(path, tmp_path / 'out')
+    assert contents(tmp_path / 'out') == {}
 
 
 def test_cut_off_zip_explains_itself(tmp_path):

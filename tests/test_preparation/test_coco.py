@@ -116,6 +116,19 @@ def test_json_of_something_else_is_found(out):
     assert "KeyError: 'images'" in wrong(out)[path.name].found
 
 
+def test_an_entry_without_file_name_is_found(out):
+    change_json(out, 'val2017', lambda content: content['images'][1].pop('file_name'))
+    findings = wrong(out)
+    assert set(findings) == {'instances_val2017.json'}
+    assert "KeyError: 'file_name'" in findings['instances_val2017.json'].found
+
+
+def test_an_entry_without_width_is_found(out):
+    change_json(out, 'val2017', lambda content: content['images'][1].pop('width'))
+    finding = wrong(out)['val2017: images decoded']
+    assert '(None, 6) in the JSON' in finding.mend
+
+
 def test_a_lost_image_is_found(out):
     (out / 'train2017/000000000025.jpg').unlink()
     findings = wrong(out)

@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+import zlib
 
 import numpy as np
 import pytest
@@ -34,18 +35,18 @@ def tar_of(files, mode='w'):
     return buffer.getvalue()
 
 
-def devkit(ids=IDS, truth=TRUTH):
+def devkit(ids=IDS, truth=TRUTH, key='synsets', table_bytes=slice(None)):
     savemat = pytest.importorskip('scipy.io').savemat
     fields = [('ILSVRC2012_ID', 'O'), ('WNID', 'O'), ('num_children', 'O')]
     rows = [(number, wnid, int(number > 3)) for number, wnid in ids.items()]
     table = np.array(rows, dtype=fields)[:, None]
     buffer = io.BytesIO()
-    savemat(buffer, {'synsets': table})
+    savemat(buffer, {key: table})
     root = 'ILSVRC2012_devkit_t12/data'
     lines = ''.join(f'{number}\n' for number in truth)
     return tar_of(
         {
-            f'{root}/meta.mat': buffer.getvalue(),
+            f'{root}/meta.mat': buffer.getvalue()[table_bytes],
             f'{root}/ILSVRC2012_validation_ground_truth.txt': lines.encode(),
             'ILSVRC2012_devkit_t12/readme.txt': b'read me',
         },
@@ -190,12 +191,42 @@ def test_damaged_class_in_a_whole_archive_is_named(archives, tmp_path):
     [
         (dict(truth=TRUTH[:4]), 'classes of 4 validation images, 6 are expected'),
         (dict(truth=[1, 2, 2, 3, 1, 77]), r'classes \[77\]'),
+        (dict(truth=[1, 2, 'two', 3, 1, 3]), r"ground_truth.txt in .* b'two'"),
+        (dict(key='classes'), "meta.mat in .*KeyError: 'synsets'"),
+        (dict(table_bytes=slice(300)), 'meta.mat in .* cannot be understood'),
+        (dict(table_bytes=slice(5)), 'meta.mat in .* cannot be understood'),
     ],
 )
 def test_wrong_kit_explains_itself(kit, message, archives, tmp_path):
     (archives / imagenet.DEVKIT).write_bytes(devkit(**kit))
     with pytest.raises(ArchiveError, match=message):
         imagenet.prepare(archives, tmp_path / 'out', EXPECTED)
+
+
+def test_flipped_bytes_of_the_kit_explain_themselves(archives):
+    path = archives / imagenet.DEVKIT
+    content, refused = path.read_bytes(), 0
+    places = range(0, len(content), 7)
+    for place in places:
+        flipped = bytes([content[place] ^ 0xFF])
+        path.write_bytes(content[:place] + flipped + content[place + 1 :])
+        try:
+            imagenet.validation_classes(path)
+        except ArchiveError as error:
+            assert path.name in str(error)
+            refused += 1
+    assert refused > len(places) / 2
+
+
+def test_a_member_that_cannot_be_read_is_named(archives, monkeypatch):
+    """The list is made of headers; the contents are read after it."""
+
+    def fail(self, *args):
+        raise zlib.error('invalid distance')
+
+    monkeypatch.setattr(tarfile.ExFileObject, 'read', fail)
+    with pytest.raises(ArchiveError, match=r'meta.mat in .*t12.tar.gz is damaged'):
+        imagenet.validation_classes(archives / imagenet.DEVKIT)
 
 
 def test_kit_without_table_explains_itself(archives):
