@@ -98,6 +98,9 @@ def open_tar(file: IO[bytes], label: str) -> Iterator[list[Member]]:
             last = info.name
             if not info.isdir():
                 members.append(_tar_member(tar, info, label))
+        # The checksum of a compressed tar stands behind what tarfile reads.
+        while tar.fileobj.read(1 << 20):
+            pass
     except (*DAMAGE, OSError) as error:
         raise ArchiveError(
             f'{label} cannot be read beyond {last}: {error}. It is cut off or '
