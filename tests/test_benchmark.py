@@ -84,4 +84,6 @@ def test_step_tells_all_it_promises(monkeypatch, capsys, tmp_path):
     assert set(found['memory_mib']) == {'ours', 'stock'}
     assert all(value > 0 for value in found['memory_mib'].values())
     assert 0 < found['mfu'] < 2
+    assert found['parity_as_timed']['loss'] < 1e-5
+    assert found['parity_as_timed']['gradient'] < 1e-3
     assert '--arch tiny' in found['machine']['command']

@@ -19,7 +19,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from unittest import mock
 
 import torch
 from mmengine.logging import MMLogger
@@ -111,10 +110,7 @@ def _part(
 
     def forward_backward() -> None:
         # Ours updates the momentum branch inside, which is a part of its own.
-        with mock.patch.object(
-            contender.model, 'update_target', lambda: None, create=True
-        ):
-            contender.forward(views).backward()
+        contender.forward(views, follow=False).backward()
 
     return {
         'step': lambda: contender.step(views),

@@ -51,8 +51,20 @@ class Contender:
     autocast: torch.dtype | None = None
     shims: tuple[str, ...] = ()
 
-    def forward(self, views: list[torch.Tensor]) -> torch.Tensor:
-        """Total loss of one batch; views in float64 are computed as precisely."""
+    def forward(self, views: list[torch.Tensor], follow: bool = True) -> torch.Tensor:
+        """Total loss of one batch; views in float64 are computed as precisely.
+
+        Args:
+            views (list[Tensor]): Two views, normalised.
+            follow (bool): False leaves out a momentum update that would happen on
+                the way. Defaults to True.
+        """
+        if not follow:
+            still = mock.patch.object(
+                self.model, 'update_target', _nothing, create=True
+            )
+            with still:
+                return self.forward(views)
         lower = self.autocast and views[0].dtype == torch.float32
         device = views[0].device.type
         with torch.autocast(device, self.autocast) if lower else nullcontext():
@@ -67,6 +79,10 @@ class Contender:
         if not self.updates_inside:
             self.momentum()
         return loss
+
+
+def _nothing() -> None:
+    """In place of the momentum update."""
 
 
 def load_config(arch: str, mask_ratio: float, block_size: int) -> Config:
