@@ -101,17 +101,19 @@ def test_pretraining_follows_the_published_recipe(epochs):
 
 
 def views_of(cfg):
-    """Master size, and the shift ranges of online and target view."""
-    pipeline = cfg.train_dataloader.dataset.pipeline
-    online, target = pipeline[3].transforms
-    return pipeline[1].scale, online[0].shift_range, target[0].shift_range
+    """Master size, and the shift range of the target view."""
+    crop, views, _ = cfg.train_dataloader.dataset.pipeline
+    return crop.scale, views.shift_range
 
 
 def test_presets_differ_where_paper_and_released_code_do():
     released = load(PRETRAIN.format('cmae', 300))
     paper = load(PRETRAIN.format('cmae-paper', 300))
-    assert views_of(released) == (256, (0, 1), (0, 32))
-    assert views_of(paper) == (255, (0, 1), (0, 31))
+    assert views_of(released) == (256, (0, 32))
+    assert views_of(paper) == (255, (0, 31))
+    for cfg in (released, paper):
+        crop, views = cfg.reference_pipeline[1], cfg.reference_pipeline[3]
+        assert views_of(cfg) == (crop.scale, views.transforms[1][0].shift_range)
     assert released.model.backbone.mask_ratio == 0.65
     assert released.model.backbone.block_size == 2
     assert paper.model.backbone.mask_ratio == 0.75
@@ -125,13 +127,8 @@ def test_presets_differ_where_paper_and_released_code_do():
 def test_mae_baseline_is_the_same_frame_without_the_second_view():
     cfg = load(PRETRAIN.format('mae', 300))
     steps = [step.type for step in cfg.train_dataloader.dataset.pipeline]
-    assert steps == [
-        'LoadImageFromFile',
-        'RandomResizedCrop',
-        'RandomFlip',
-        'PackInputs',
-    ]
-    assert cfg.train_dataloader.dataset.pipeline[1].scale == 224
+    assert steps == ['cmae_mm.FastMasterCrop', 'PackInputs']
+    assert cfg.train_dataloader.dataset.pipeline[0].scale == 224
     assert cfg.model.contrastive_weight == 0
 
 
@@ -283,8 +280,8 @@ def test_values_of_the_ablations():
         found = model(f'contrastive-weight-{weight}').contrastive_weight
         assert found == pytest.approx(0.14 * float(weight))
     for reach in (16, 64, 128):
-        scale, online, target = views_of(load(f'ablation/shift-range-{reach}.py'))
-        assert (scale, online, target) == (224 + reach, (0, 1), (0, reach))
+        views = views_of(load(f'ablation/shift-range-{reach}.py'))
+        assert views == (224 + reach, (0, reach))
     assert model('mask-0.75_block-1').backbone.block_size == 1
     assert model('momentum-cosine').ema_end_decay == 1.0
 
@@ -297,9 +294,8 @@ def test_views_of_the_ablations():
     def pipeline(stem):
         return load(f'ablation/{stem}.py').train_dataloader.dataset.pipeline
 
-    assert views_of(load('ablation/same-view.py'))[1:] == ((0, 1), (0, 1))
-    online, target = pipeline('no-colour')[3].transforms
-    assert steps_of(online) == steps_of(target) == ['cmae_mm.PixelShift']
+    assert views_of(load('ablation/same-view.py'))[1] == (0, 1)
+    assert pipeline('no-colour')[1].colour is None
     random_crop = pipeline('random-crop')
     assert steps_of(random_crop) == ['LoadImageFromFile', 'MultiView', 'PackInputs']
     online, target = random_crop[1].transforms
@@ -309,4 +305,4 @@ def test_views_of_the_ablations():
     assert online[0]['scale'] == target[0]['scale'] == 224
     target = pipeline('random-crop_no-colour')[1].transforms[1]
     assert steps_of(target) == ['RandomResizedCrop', 'RandomFlip']
-    assert len(pipeline('no-contrastive')[3].transforms) == 1
+    assert pipeline('no-contrastive')[1].colour is None

@@ -5,5 +5,4 @@
 # Cost:    112 GFLOP per image and step (derived), 384 million image passes.
 # Expect:  83.4 % top-1 (paper).
 _base_ = '../pretrain/cmae_vit-base-p16_32xb128-amp-coslr-300e_in1k.py'
-target_view = _base_.train_dataloader.dataset.pipeline[3].transforms[1]
-target_view[1:] = []
+_base_.train_dataloader.dataset.pipeline[1].colour = None

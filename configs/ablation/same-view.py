@@ -5,4 +5,4 @@
 # Cost:    112 GFLOP per image and step (derived), 384 million image passes.
 # Expect:  unknown; below 83.8 % (paper).
 _base_ = '../pretrain/cmae_vit-base-p16_32xb128-amp-coslr-300e_in1k.py'
-_base_.train_dataloader.dataset.pipeline[3].transforms[1][0].shift_range = (0, 1)
+_base_.train_dataloader.dataset.pipeline[1].shift_range = (0, 1)

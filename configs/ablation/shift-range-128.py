@@ -6,5 +6,5 @@
 # Expect:  unknown; a severe drop for large shifts (paper, no values).
 _base_ = '../pretrain/cmae_vit-base-p16_32xb128-amp-coslr-300e_in1k.py'
 pipeline = _base_.train_dataloader.dataset.pipeline
-pipeline[1].scale = 224 + 128
-pipeline[3].transforms[1][0].shift_range = (0, 128)
+pipeline[0].scale = 224 + 128
+pipeline[1].shift_range = (0, 128)

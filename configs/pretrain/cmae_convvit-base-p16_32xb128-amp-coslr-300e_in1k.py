@@ -11,7 +11,7 @@
 # of 75 % single patches, the default of the model below.
 _base_ = [
     '../_base_/models/cmae_convvit-base.py',
-    '../_base_/datasets/imagenet_two-views.py',
+    '../_base_/datasets/imagenet_two-views-fast.py',
     '../_base_/schedules/adamw_bs4096-coslr-300e.py',
     '../_base_/pretrain_runtime.py',
 ]
@@ -21,5 +21,7 @@ model = dict(
     contrastive_weight=2 * 0.07,
     target_final_norm=False,
 )
-_base_.train_dataloader.dataset.pipeline[1].scale = 256
-_base_.train_dataloader.dataset.pipeline[3].transforms[1][0].shift_range = (0, 32)
+_base_.train_dataloader.dataset.pipeline[0].scale = 256
+_base_.train_dataloader.dataset.pipeline[1].shift_range = (0, 32)
+_base_.reference_pipeline[1].scale = 256
+_base_.reference_pipeline[3].transforms[1][0].shift_range = (0, 32)

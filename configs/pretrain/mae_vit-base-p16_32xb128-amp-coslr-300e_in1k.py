@@ -9,5 +9,5 @@
 #          measured by us).
 _base_ = './cmae-paper_vit-base-p16_32xb128-amp-coslr-300e_in1k.py'
 model = dict(contrastive_weight=0.0)
-_base_.train_dataloader.dataset.pipeline[1].scale = 224
-_base_.train_dataloader.dataset.pipeline.pop(3)  # MultiView
+_base_.train_dataloader.dataset.pipeline[0].scale = 224
+_base_.train_dataloader.dataset.pipeline.pop(1)  # TwoViews

@@ -1,4 +1,4 @@
-"""The two-view pipeline of the configs, as a whole."""
+"""The reference pipeline of the two views, as a whole."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ CONFIGS = Path(__file__).parents[2] / 'configs'
 
 
 def two_views(preset, **colour):
-    """The training pipeline of a preset; probabilities of the colour steps given."""
+    """The reference pipeline of a preset; probabilities of the colour steps given."""
     cfg = Config.fromfile(CONFIGS / f'_base_/presets/{preset}.py')
-    pipeline = cfg.train_dataloader.dataset.pipeline
+    pipeline = cfg.reference_pipeline
     target = pipeline[3].transforms[1]
     if colour:
         target[2].prob = colour['jitter']
@@ -111,7 +111,7 @@ def test_hue_survives_numpy_2(photo):
 
 def test_too_small_a_master_crop_explains_itself(photo):
     cfg = Config.fromfile(CONFIGS / '_base_/presets/paper.py')
-    pipeline = cfg.train_dataloader.dataset.pipeline
+    pipeline = cfg.reference_pipeline
     pipeline[1].scale = 240
     from mmpretrain.registry import TRANSFORMS
 

@@ -3,6 +3,7 @@
 # of (seed, epoch, index) alone. With train_cfg = dict(type='cmae_mm.EndlessEpochLoop',
 # ...) workers also go on from epoch to epoch.
 _base_ = './imagenet_two-views.py'
+reference_pipeline = _base_.train_pipeline  # a choice of whoever inherits
 train_pipeline = [
     dict(  # master crop: view size + largest shift
         type='cmae_mm.FastMasterCrop', scale=255, crop_ratio_range=(0.2, 1.0)

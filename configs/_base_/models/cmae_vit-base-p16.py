@@ -21,10 +21,11 @@ decoder = dict(decoder_embed_dim=512, decoder_num_heads=16, init_cfg=xavier)
 model = dict(
     type='cmae_mm.CMAE',
     data_preprocessor=dict(
-        type='SelfSupDataPreprocessor',
+        type='cmae_mm.TwoViewPreprocessor',
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         to_rgb=True,
+        non_blocking=True,
     ),
     backbone=dict(
         type='cmae_mm.CMAEViT',

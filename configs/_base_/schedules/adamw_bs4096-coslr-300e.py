@@ -36,5 +36,5 @@ param_scheduler = [
         convert_to_iter_based=True,
     ),
 ]
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=300)
+train_cfg = dict(type='cmae_mm.EndlessEpochLoop', max_epochs=300)
 auto_scale_lr = dict(base_batch_size=4096)
