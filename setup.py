@@ -85,6 +85,7 @@ def read_version():
 readme = HERE / 'README.md'
 extras = {
     'optional': read_requirements('optional'),
+    'fast': read_requirements('fast'),
     'tests': read_requirements('tests'),
     'bridge': read_requirements('bridge'),
     'mim': read_requirements('mminstall'),  # read by `mim install`
