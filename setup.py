@@ -90,7 +90,7 @@ extras = {
     'bridge': read_requirements('bridge'),
     'mim': read_requirements('mminstall'),  # read by `mim install`
 }
-extras['all'] = extras['optional'] + extras['tests'] + extras['bridge']
+extras['all'] = extras['optional'] + extras['tests'] + extras['bridge'] + extras['fast']
 
 setup(
     name='cmae-mm',
