@@ -3,12 +3,14 @@
     python tools/benchmark.py step [--arch b] [--batch 8] [--dtype float32]
     python tools/benchmark.py step --peer released --reference PATH
     python tools/benchmark.py sweep [--batches 2 4 8] [--mask-ratios 0.65 0.75]
+    python tools/benchmark.py data FOLDER [--reference PATH]
 
 `step`: the whole training step and its parts. The peer is the same method wired from
 mmpretrain's stock parts, or the authors' released code from a checkout (PATH). Both
 get the same weights and draws; before anything is timed, losses, gradients, and
 weights after two steps must agree. They take turns. `sweep`: ours alone over batch
-sizes and mask ratios. `--json FILE` keeps the numbers. Nothing else should run on the
+sizes and mask ratios. `data`: the two-view pipelines on a folder of photos, see
+tools/benchmark_data.py. `--json FILE` keeps the numbers. Nothing else should run on the
 machine.
 """
 
@@ -220,6 +222,12 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     """Measure, print, and keep."""
+    if sys.argv[1:2] == ['data']:
+        from benchmark_data import main as bench_data
+
+        del sys.argv[1]
+        bench_data()
+        return
     args = parse_args()
     # MMEngine would tell how every single weight is initialised.
     MMLogger.get_instance('benchmark', log_level='ERROR')
