@@ -306,3 +306,28 @@ def test_views_of_the_ablations():
     target = pipeline('random-crop_no-colour')[1].transforms[1]
     assert steps_of(target) == ['RandomResizedCrop', 'RandomFlip']
     assert pipeline('no-contrastive')[1].colour is None
+
+
+@pytest.mark.parametrize('stem', ABLATIONS)
+def test_no_parameter_of_an_ablation_is_left_without_a_gradient(stem):
+    """Distributed training would wait for it."""
+    cfg = load(f'ablation/{stem}.py').model
+    cfg.backbone.update(
+        arch=dict(embed_dims=16, num_layers=1, num_heads=2, feedforward_channels=16),
+        img_size=64,
+    )
+    for decoder in (cfg.pixel_decoder, cfg.feature_decoder):
+        if decoder is not None:
+            decoder.decoder_embed_dim = 16
+    cfg.pixel_decoder.decoder_depth = 1
+    if 'ema_end_decay' in cfg:
+        cfg.ema_end_decay = None  # wants a runner, and changes no gradient
+    model = MODELS.build(cfg)
+    losses = model.loss([torch.randn(4, 3, 64, 64) for _ in range(2)], [])
+    sum(value for name, value in losses.items() if 'loss' in name).backward()
+    waiting = [
+        name
+        for name, param in model.named_parameters()
+        if param.requires_grad and param.grad is None
+    ]
+    assert waiting == []
