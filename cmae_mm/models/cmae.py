@@ -1,8 +1,8 @@
 """Contrastive masked autoencoders.
 
 Letters in the shapes: B images of a batch, L patches of an image, V visible
-ones, E extra tokens (1 class token, or none), D width of the encoder, P numbers in
-a patch of pixels, C width of the projections.
+ones, E extra tokens (1 class token, or none), D width of the encoder, W of the pixel
+decoder, P numbers in a patch of pixels, C width of the projections.
 """
 
 import math
@@ -223,23 +223,28 @@ class CMAE(BaseSelfSupervisor):
             keys = self.take_held_keys() or self.target([shifted_view], seen)[0]
 
         latent, _ = self.backbone(view, masking)  # (B, E+V, D)
-        pixels = self.pixel_decoder(latent, masking)  # (B, L-V, P)
+        tokens = self.pixel_decoder.complete(latent, masking)  # (B, L, W)
+        pixels = self.pixel_decoder.rebuild(tokens, masking)  # (B, L-V, P)
         losses = {'loss_reconstruction': self.head.loss(pixels, view, masking)}
         if self.contrastive_weight == 0:
             return losses
 
-        completed = self.complete_features(latent, masking)  # (B, D)
+        completed = self.complete_features(latent, masking, tokens)  # (B, D)
         query = self.projector((completed,))[0]  # (B, C)
         loss, logs = self.contrastive_head.loss(query, keys)
         losses['loss_contrastive'] = self.contrastive_weight * loss
         return {**losses, **logs}
 
-    def complete_features(self, latent: torch.Tensor, masking: Masking) -> torch.Tensor:
+    def complete_features(
+        self, latent: torch.Tensor, masking: Masking, tokens: torch.Tensor
+    ) -> torch.Tensor:
         """The online branch's word on the whole image.
 
         Args:
             latent (Tensor): (B, E + V, D).
             masking (Masking): Where the visible tokens belong.
+            tokens (Tensor): What the pixel decoder has completed, (B, L, W), for a
+                feature decoder that shares its blocks.
 
         Returns:
             Tensor: Mean over all patches, the masked ones completed, (B, D).
@@ -247,7 +252,6 @@ class CMAE(BaseSelfSupervisor):
         if self.feature_decoder is None:
             return latent[:, self.num_extra_tokens :].mean(dim=1)
         if isinstance(self.feature_decoder, SharedFeatureDecoder):
-            tokens = self.pixel_decoder.complete(latent, masking)
             return self.feature_decoder(self.pixel_decoder.decoder_norm(tokens))
         return self.feature_decoder(latent, masking)
 

@@ -111,7 +111,11 @@ class PixelDecoder(MAEPretrainDecoder):
             Tensor: The numbers of every masked patch, (B, L - V, P) with P =
             patch_size**2 * channels, in the order of ``masking.ids_masked``.
         """
-        masked = take_tokens(self.complete(latent, masking), masking.ids_masked)
+        return self.rebuild(self.complete(latent, masking), masking)
+
+    def rebuild(self, tokens: torch.Tensor, masking: Masking) -> torch.Tensor:
+        """Map the completed tokens (B, L, W) of masked patches to their pixels."""
+        masked = take_tokens(tokens, masking.ids_masked)
         return self.decoder_pred(self.decoder_norm(masked))
 
 

@@ -82,18 +82,6 @@ class BlockMasking(nn.Module):
         return Masking(order[:, : self.num_visible], order[:, self.num_visible :])
 
 
-def masking_from_mask(mask: torch.Tensor) -> Masking:
-    """Describe a mask that comes from elsewhere.
-
-    Args:
-        mask (Tensor): 0 for visible and 1 for masked patches, (B, L); as many
-            visible ones in every image.
-    """
-    num_visible = int((mask[0] == 0).sum())
-    order = mask.argsort(dim=1, stable=True)
-    return Masking(order[:, :num_visible], order[:, num_visible:])
-
-
 def take_tokens(tokens: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
     """Tokens at the given places: (B, L, D) and (B, V) to (B, V, D)."""
     images = torch.arange(len(tokens), device=tokens.device).unsqueeze(1)

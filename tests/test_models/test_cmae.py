@@ -188,7 +188,7 @@ def parameters_of(cfg, build):
 def test_without_feature_decoder_the_visible_latents_are_pooled(build, tiny_cfg, views):
     model = build({**tiny_cfg, 'feature_decoder': None})
     latent, masking = model.backbone(views[0])
-    pooled = model.complete_features(latent, masking)
+    pooled = model.complete_features(latent, masking, tokens=None)
     torch.testing.assert_close(pooled, latent[:, 1:].mean(1))
     gone = parameters_of(tiny_cfg, build) - {n for n, _ in model.named_parameters()}
     assert gone and all(name.startswith('feature_decoder.') for name in gone)
@@ -207,6 +207,16 @@ def test_shared_decoder_trains_the_pixel_decoders_blocks(build, tiny_cfg, views)
     model.loss(views, [])['loss_contrastive'].backward()
     assert model.pixel_decoder.decoder_blocks[0].attn.qkv.weight.grad.abs().sum() > 0
     assert model.pixel_decoder.decoder_pred.weight.grad is None
+
+
+def test_shared_decoder_computes_its_blocks_once(build, tiny_cfg, views):
+    shared = dict(type='cmae_mm.SharedFeatureDecoder', decoder_embed_dim=8)
+    model = build({**tiny_cfg, 'feature_decoder': shared})
+    calls = []
+    block = model.pixel_decoder.decoder_blocks[0]
+    block.register_forward_hook(lambda *_: calls.append(1))
+    model.loss(views, [])
+    assert len(calls) == 1
 
 
 def test_positive_pairs_alone(build, tiny_cfg, views):

@@ -3,7 +3,6 @@ import torch
 
 from cmae_mm.models.masking import (
     BlockMasking,
-    masking_from_mask,
     take_patches,
     take_tokens,
 )
@@ -59,13 +58,6 @@ def test_tokens_and_patches_are_taken_from_their_places():
             patch = images[i, :, top : top + 2, left : left + 2]
             expected = patch.permute(1, 2, 0).flatten()
             assert torch.equal(take_patches(images, ids, 2)[i, j], expected)
-
-
-def test_a_mask_can_be_used_again():
-    first = BlockMasking((4, 6), block_size=2, mask_ratio=0.5)(3)
-    again = masking_from_mask(first.mask)
-    assert torch.equal(again.mask, first.mask)
-    assert torch.equal(again.ids_visible, first.ids_visible.sort(dim=1).values)
 
 
 @pytest.mark.parametrize(

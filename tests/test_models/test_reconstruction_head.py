@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from cmae_mm.models import ReconstructionHead
-from cmae_mm.models.masking import masking_from_mask, take_tokens
+from cmae_mm.models.masking import Masking, take_tokens
 
 LOSS = dict(type='PixelReconstructionLoss', criterion='L2')
 
@@ -32,7 +32,8 @@ def test_equals_mmpretrains_head_on_squares(norm_pix):
     images = torch.randn(2, 3, 8, 8)
     pixels = torch.randn(2, 4, 48, requires_grad=True)
     mask = torch.tensor([[0.0, 1, 1, 0], [1, 0, 0, 1]])
-    masking = masking_from_mask(mask)
+    masking = Masking(torch.tensor([[0, 3], [1, 2]]), torch.tensor([[1, 2], [0, 3]]))
+    assert torch.equal(masking.mask, mask)
     assert torch.equal(ours.patchify(images), theirs.patchify(images))
     assert torch.equal(ours.unpatchify(pixels), theirs.unpatchify(pixels))
     loss = ours.loss(take_tokens(pixels, masking.ids_masked), images, masking)
