@@ -11,21 +11,17 @@
 # CMAE's settings are unknown; ConvMAE's stand in: rate 1e-4, layer decay 0.75, drop
 # path 0.2, slide test, a fourth level by a convolution. Not ours are its relative
 # position bias and the learned scale, 1 at the start, of its residual branches.
-_base_ = './vit-base-p16_upernet_8xb2-amp-160k_ade20k-512x512.py'
+_base_ = [
+    './vit-base-p16_upernet_8xb2-amp-160k_ade20k-512x512.py',
+    '../_base_/models/convvit-base.py',
+]
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='cmae_mm.ConvViT',
-        img_size=512,
-        drop_path_rate=0.2,
-        out_type='featmap',
-        final_norm=False,
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='work_dirs/pretrain/epoch_300.pth',
-            prefix='backbone.',
-        ),
-    ),
+    backbone={
+        **_base_.convvit,
+        'img_size': 512,
+        'drop_path_rate': 0.2,
+        'out_type': 'featmap',
+    },
     neck=dict(
         _delete_=True,
         type='cmae_mm.CoarserLevel',

@@ -15,22 +15,18 @@
 # the box head. Not ours are its windows of 16 (attention there is global in blocks
 # 0, 3, 6 and 10 only; here in all) and its relative position bias; its positions
 # stay as they were loaded, while ours are trained.
-_base_ = './mask-rcnn_vit-base-p16_fpn_32xb2-amp-lsj-100e_coco.py'
+_base_ = [
+    './mask-rcnn_vit-base-p16_fpn_32xb2-amp-lsj-100e_coco.py',
+    '../_base_/models/convvit-base.py',
+]
 norm_cfg = dict(type='SyncBN')
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='cmae_mm.ConvViT',
-        img_size=1024,
-        drop_path_rate=0.1,
-        out_type='featmap',
-        final_norm=False,
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='work_dirs/pretrain/epoch_300.pth',
-            prefix='backbone.',
-        ),
-    ),
+    backbone={
+        **_base_.convvit,
+        'img_size': 1024,
+        'drop_path_rate': 0.1,
+        'out_type': 'featmap',
+    },
     neck=[
         dict(type='cmae_mm.CoarserLevel'),
         dict(

@@ -12,21 +12,17 @@
 # CMAE's settings for the hybrid are unknown; ConvMAE's stand in, which are those of
 # ViT-B: layer decay 0.65 over the 11 blocks of the transformer, the stages of
 # convolutions as layer 0, the mean of the tokens and a norm, no multi-scale sum.
-_base_ = './vit-base-p16_8xb128-coslr-100e_in1k.py'
+_base_ = [
+    './vit-base-p16_8xb128-coslr-100e_in1k.py',
+    '../_base_/models/convvit-base.py',
+]
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='cmae_mm.ConvViT',
-        img_size=224,
-        drop_path_rate=0.1,
-        out_type='avg_featmap',
-        final_norm=False,
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='work_dirs/pretrain/epoch_300.pth',
-            prefix='backbone.',
-        ),
-    )
+    backbone={
+        **_base_.convvit,
+        'img_size': 224,
+        'drop_path_rate': 0.1,
+        'out_type': 'avg_featmap',
+    }
 )
 # The base names the norms of a ViT; those of the patch embeddings are none of them.
 optim_wrapper = dict(paramwise_cfg=dict(norm_decay_mult=0.0))
