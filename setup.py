@@ -118,5 +118,6 @@ setup(
     python_requires='>=3.10',
     install_requires=read_requirements('runtime'),
     extras_require=extras,
+    entry_points={'console_scripts': ['cmae = cmae_mm.cli:main']},
     cmdclass={'build_py': BuildPy, 'develop': Develop},
 )

@@ -27,7 +27,9 @@ DATASETS = Registry(
 DATA_SAMPLERS = Registry(
     'data sampler', parent=ROOT_DATA_SAMPLERS, locations=['cmae_mm.datasets']
 )
-HOOKS = Registry('hook', parent=ROOT_HOOKS, locations=['cmae_mm.engine'])
+HOOKS = Registry(
+    'hook', parent=ROOT_HOOKS, locations=['cmae_mm.engine', 'cmae_mm.guards']
+)
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor',
     parent=ROOT_OPTIM_WRAPPER_CONSTRUCTORS,

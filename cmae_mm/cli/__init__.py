@@ -1,0 +1,67 @@
+"""The console script ``cmae``: a thin door over the package's functions.
+
+Each command is a module of its own with a ``command`` (click), imported only when it
+is asked for: one that lacks an optional library does not take the others with it.
+"""
+
+import importlib
+import sys
+import traceback
+
+import click
+
+from cmae_mm.version import __version__
+
+# Name -> module. Help lists them in this order.
+COMMANDS: dict[str, str] = {}
+
+
+class LazyGroup(click.Group):
+    """Finds commands in :data:`COMMANDS`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import the command, or None if there is none of that name."""
+        if name not in COMMANDS:
+            return None
+        return importlib.import_module(COMMANDS[name]).command
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings=dict(help_option_names=['-h', '--help']),
+    epilog='With --debug, an error shows its traceback. Exit codes: 0 all is well, '
+    '1 something is wrong and said, 2 the command line was not understood.',
+)
+@click.version_option(__version__, prog_name='cmae')
+def cmae() -> None:
+    """Contrastive masked autoencoders: pre-train, check, take along."""
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the console script; exits with its code.
+
+    Args:
+        args (list[str], optional): Defaults to those of the command line. ``--debug``
+            may stand anywhere.
+    """
+    args = sys.argv[1:] if args is None else list(args)
+    debug = '--debug' in args
+    args = [arg for arg in args if arg != '--debug']
+    try:
+        # False: click returns a command's value instead of exiting with 0.
+        sys.exit(cmae(args, prog_name='cmae', standalone_mode=False) or 0)
+    except click.exceptions.Abort:
+        sys.exit('cmae: interrupted.')
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+            sys.exit(1)
+        text = ' '.join(str(error).split()) or type(error).__name__
+        sys.exit(f'cmae: {text} (--debug shows where)')

@@ -1,0 +1,1 @@
+"""What watches a run: signals, numbers, images, settings, workers."""

@@ -1,0 +1,73 @@
+"""The console script itself: help, errors in one line, exit codes."""
+
+import sys
+from types import ModuleType
+
+import click
+import pytest
+
+from cmae_mm import cli
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run ``cmae`` with one more command, ``try``; exit code, stdout, stderr."""
+    module = ModuleType('tried')
+
+    @click.command()
+    @click.argument('what')
+    def command(what):
+        """Try something."""
+        if what == 'fail':
+            raise ValueError('a reason\nin two lines')
+        if what == 'unhappy':
+            return 1
+        click.echo('done')
+
+    module.command = command
+    monkeypatch.setitem(sys.modules, 'tried', module)
+    monkeypatch.setitem(cli.COMMANDS, 'try', 'tried')
+
+    def run_cmae(*args):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(list(args))
+        out, err = capsys.readouterr()
+        code = stop.value.code
+        if isinstance(code, str):  # what sys.exit would print
+            code, err = 1, err + code
+        return code, out, err
+
+    return run_cmae
+
+
+def test_a_command_runs(run):
+    assert run('try', 'well')[:2] == (0, 'done\n')
+
+
+def test_a_command_says_by_its_value_that_something_is_wrong(run):
+    assert run('try', 'unhappy')[0] == 1
+
+
+def test_an_error_is_one_line(run):
+    code, _, err = run('try', 'fail')
+    assert code == 1
+    assert err == 'cmae: a reason in two lines (--debug shows where)'
+
+
+@pytest.mark.parametrize(
+    'args', [('--debug', 'try', 'fail'), ('try', 'fail', '--debug')]
+)
+def test_debug_shows_where(run, args):
+    code, _, err = run(*args)
+    assert code == 1 and 'Traceback' in err
+
+
+def test_an_unknown_command_is_a_matter_of_usage(run):
+    code, _, err = run('fly')
+    assert code == 2 and 'fly' in err
+
+
+def test_help_lists_every_command(run):
+    code, out, _ = run('--help')
+    assert code == 0
+    assert all(name in out for name in cli.COMMANDS)
