@@ -51,6 +51,16 @@ def test_config_parses_and_builds(name):
     assert sum(p.numel() for p in model.parameters()) > 1e5
 
 
+def test_validation_and_test_look_at_pictures_the_same_way():
+    """What `mim test` says of a checkpoint is what its training said."""
+    validated = [name for name in NAMES if parse(name).get('val_dataloader')]
+    assert len(validated) > 20
+    for name in validated:
+        cfg = parse(name)
+        assert cfg.val_dataloader == cfg.test_dataloader, name
+        assert cfg.val_evaluator == cfg.test_evaluator, name
+
+
 @pytest.mark.parametrize('name', NAMES)
 def test_header_gives_command_cost_and_expectation(name):
     header = (CONFIGS / name).read_text().split('_base_')[0]
