@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import HOOKS, MODELS, init_default_scope
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 FILES = sorted(f for f in CONFIGS.glob('*/*.py') if f.parent.name != '_base_')
@@ -46,6 +46,8 @@ def test_config_parses_and_builds(name):
     hooks = [hook['type'] for hook in cfg.custom_hooks]
     assert 'cmae_mm.PlainCheckpointHook' in hooks
     assert 'cmae_mm.CheckPretrainedHook' in hooks
+    HOOKS.build(cfg.default_hooks.checkpoint)  # refuses to keep a single checkpoint
+    assert cfg.default_hooks.checkpoint.type == 'cmae_mm.DurableCheckpointHook'
     with torch.device('meta'):
         model = MODELS.build(cfg.model)
     assert sum(p.numel() for p in model.parameters()) > 1e5
