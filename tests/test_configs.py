@@ -46,6 +46,7 @@ def test_config_parses_and_builds(name):
     hooks = [hook['type'] for hook in cfg.custom_hooks]
     assert 'cmae_mm.PlainCheckpointHook' in hooks
     assert 'cmae_mm.CheckPretrainedHook' in hooks
+    assert 'cmae_mm.StopOnSignalHook' in hooks
     with torch.device('meta'):
         model = MODELS.build(cfg.model)
     assert sum(p.numel() for p in model.parameters()) > 1e5

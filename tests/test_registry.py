@@ -24,6 +24,7 @@ OURS = [
     (TRANSFORMS, 'PixelShift'),
     (HOOKS, 'PlainCheckpointHook'),
     (HOOKS, 'CheckPretrainedHook'),
+    (HOOKS, 'StopOnSignalHook'),
     (OPTIM_WRAPPER_CONSTRUCTORS, 'LayerDecayOptimWrapperConstructor'),
     (LOOPS, 'KNNTestLoop'),
     (METRICS, 'KNNAccuracy'),
