@@ -1,1 +1,6 @@
 """What watches a run: signals, numbers, images, settings, workers."""
+
+from .collapse import CollapseHook
+from .finite import FiniteStepsHook
+
+__all__ = ['CollapseHook', 'FiniteStepsHook']
