@@ -1,4 +1,5 @@
 from .fast_views import FastMasterCrop, TwoViews
+from .load_image import LoadImage
 from .loading import LoadMultibandImage
 from .only_rgb import OnlyRGB
 from .pixel_shift import PixelShift
@@ -9,6 +10,7 @@ from .sampling import EndlessBatchSampler, SeededSampler
 __all__ = [
     'EndlessBatchSampler',
     'FastMasterCrop',
+    'LoadImage',
     'LoadMultibandImage',
     'OnlyRGB',
     'PixelShift',
