@@ -2,6 +2,7 @@
 
 from .collapse import CollapseHook
 from .finite import FiniteStepsHook
+from .quarantine import QuarantineHook
 from .signals import StopOnSignalHook
 
-__all__ = ['CollapseHook', 'FiniteStepsHook', 'StopOnSignalHook']
+__all__ = ['CollapseHook', 'FiniteStepsHook', 'QuarantineHook', 'StopOnSignalHook']

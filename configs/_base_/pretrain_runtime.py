@@ -1,9 +1,11 @@
 # Runtime of pre-training: few checkpoints, another seed on each rank, losses that are
-# read from the GPU only when they are logged, and a watch over numbers and features.
+# read from the GPU only when they are logged, and a watch over numbers, features and
+# images that cannot be read.
 _base_ = './classify_runtime.py'
 default_hooks = dict(
     checkpoint=dict(interval=1, max_keep_ckpts=3),
     runtime_info=dict(type='cmae_mm.DeferredRuntimeInfoHook'),
+    quarantine=dict(type='cmae_mm.QuarantineHook'),
     finite=dict(type='cmae_mm.FiniteStepsHook'),
     collapse=dict(type='cmae_mm.CollapseHook'),
 )
