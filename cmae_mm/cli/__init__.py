@@ -13,7 +13,9 @@ import click
 from cmae_mm.version import __version__
 
 # Name -> module. Help lists them in this order.
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    'verify-resume': 'cmae_mm.cli.verify_resume',
+}
 
 
 class LazyGroup(click.Group):

@@ -7,6 +7,8 @@ from mmcv.transforms import BaseTransform
 
 from cmae_mm.registry import TRANSFORMS
 
+from .sampling import seed_sample
+
 # Classic and big TIFF, each in both byte orders.
 TIFF_STARTS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 
@@ -51,6 +53,7 @@ class LoadMultibandImage(BaseTransform):
         Returns:
             dict: The same with ``img``, (H, W, channels), uint8 or float32.
         """
+        seed_sample(results)
         path = results['img_path']
         image = _decode(fileio.get(path), path)
         height, width, found = image.shape

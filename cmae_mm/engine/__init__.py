@@ -3,6 +3,8 @@ from .checkpoint import PlainCheckpointHook
 from .compile_hook import CompileHook
 from .deferred_info import DeferredRuntimeInfoHook
 from .endless_loop import EndlessEpochLoop
+from .durable_checkpoint import DurableCheckpointHook
+from .exact_resume import ExactResumeHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .micro_batches import MicroBatchTrainLoop
 from .pretrained import CheckPretrainedHook
@@ -13,6 +15,7 @@ __all__ = [
     'CompileHook',
     'DeferredRuntimeInfoHook',
     'EndlessEpochLoop',
+    'ExactResumeHook',
     'LayerDecayOptimWrapperConstructor',
     'MicroBatchTrainLoop',
     'PlainCheckpointHook',
