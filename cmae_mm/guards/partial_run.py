@@ -1,4 +1,4 @@
-"""Trains the first steps of a config and saves: ``python -m cmae_mm.guards.partial_run``.
+"""Trains the first steps of a config, and saves.
 
 :mod:`cmae_mm.guards.verify_resume` starts it, each time as a process of its own.
 """
