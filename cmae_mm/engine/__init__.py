@@ -3,7 +3,6 @@ from .checkpoint import PlainCheckpointHook
 from .compile_hook import CompileHook
 from .deferred_info import DeferredRuntimeInfoHook
 from .endless_loop import EndlessEpochLoop
-from .durable_checkpoint import DurableCheckpointHook
 from .exact_resume import ExactResumeHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .micro_batches import MicroBatchTrainLoop
