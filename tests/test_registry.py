@@ -23,6 +23,7 @@ OURS = [
     (MODELS, 'ContrastiveHead'),
     (TRANSFORMS, 'PixelShift'),
     (HOOKS, 'PlainCheckpointHook'),
+    (HOOKS, 'DurableCheckpointHook'),
     (HOOKS, 'CheckPretrainedHook'),
     (OPTIM_WRAPPER_CONSTRUCTORS, 'LayerDecayOptimWrapperConstructor'),
     (LOOPS, 'KNNTestLoop'),

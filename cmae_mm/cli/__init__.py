@@ -14,6 +14,7 @@ from cmae_mm.version import __version__
 
 # Name -> module. Help lists them in this order.
 COMMANDS: dict[str, str] = {
+    'inspect': 'cmae_mm.cli.inspect',
     'verify-resume': 'cmae_mm.cli.verify_resume',
 }
 

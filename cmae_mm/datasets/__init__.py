@@ -1,5 +1,6 @@
 from .fast_views import FastMasterCrop, TwoViews
 from .loading import LoadMultibandImage
+from .normalize_bands import NormalizeBands
 from .only_rgb import OnlyRGB
 from .pixel_shift import PixelShift
 from .sampling import EndlessBatchSampler, SeededSampler
@@ -10,6 +11,7 @@ __all__ = [
     'EndlessBatchSampler',
     'FastMasterCrop',
     'LoadMultibandImage',
+    'NormalizeBands',
     'OnlyRGB',
     'PixelShift',
     'SeededSampler',
