@@ -48,6 +48,7 @@ def test_config_parses_and_builds(name):
     assert 'cmae_mm.CheckPretrainedHook' in hooks
     HOOKS.build(cfg.default_hooks.checkpoint)  # refuses to keep a single checkpoint
     assert cfg.default_hooks.checkpoint.type == 'cmae_mm.DurableCheckpointHook'
+    assert 'cmae_mm.StopOnSignalHook' in hooks
     with torch.device('meta'):
         model = MODELS.build(cfg.model)
     assert sum(p.numel() for p in model.parameters()) > 1e5

@@ -25,6 +25,7 @@ OURS = [
     (HOOKS, 'PlainCheckpointHook'),
     (HOOKS, 'DurableCheckpointHook'),
     (HOOKS, 'CheckPretrainedHook'),
+    (HOOKS, 'StopOnSignalHook'),
     (OPTIM_WRAPPER_CONSTRUCTORS, 'LayerDecayOptimWrapperConstructor'),
     (LOOPS, 'KNNTestLoop'),
     (METRICS, 'KNNAccuracy'),

@@ -1,1 +1,5 @@
 """What watches a run: signals, numbers, images, settings, workers."""
+
+from .signals import StopOnSignalHook
+
+__all__ = ['StopOnSignalHook']
