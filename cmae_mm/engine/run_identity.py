@@ -38,7 +38,7 @@ def run_identity(runner: Runner) -> dict[str, Any]:
     return {
         'world_size': runner.world_size,
         'batch_size': getattr(batches, 'batch_size', loader.batch_size),
-        'accumulation': getattr(runner.optim_wrapper, '_accumulative_counts', 1),
+        'accumulation': _accumulation(runner),
         'iters_per_epoch': _length(loader),
         'images': _length(loader.dataset),
         'names': names_fingerprint(loader.dataset),
@@ -87,6 +87,12 @@ def names_fingerprint(dataset: Dataset) -> str | None:
         parts = PurePosixPath(str(path).replace('\\', '/')).parts[-2:]
         digest.update('/'.join(parts).encode('utf-8', 'surrogateescape') + b'\0')
     return digest.hexdigest()[:16]
+
+
+def _accumulation(runner: Runner) -> int:
+    """Batches whose gradients are added up; the parts of one batch do not count."""
+    counts = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
+    return counts // getattr(runner.train_loop, 'micro_batches', 1)
 
 
 def _length(what: Dataset | DataLoader) -> int | None:

@@ -234,6 +234,15 @@ def test_another_run_is_not_resumed_unless_one_insists(
     assert runs.until(3, resume=True)
 
 
+def test_a_batch_may_be_cut_into_parts_to_save_memory(tiny_cfg, pictures, tmp_path):
+    runs = Train(tiny_cfg, pictures, tmp_path)
+    runs.cfg.train_dataloader.drop_last = True
+    runs.until(2)
+    loop = dict(type='cmae_mm.MicroBatchTrainLoop', micro_batches=3)
+    runs.cfg.train_cfg.update(loop)
+    assert runs.until(3, resume=True)
+
+
 def test_a_run_without_a_seed_takes_up_its_own(tiny_cfg, pictures, tmp_path):
     """Two runs without a seed differ, but one of them goes on as itself."""
     runs = Train(tiny_cfg, pictures, tmp_path, randomness=dict(seed=None))
