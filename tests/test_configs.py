@@ -64,6 +64,18 @@ def test_validation_and_test_look_at_pictures_the_same_way():
         assert cfg.val_evaluator == cfg.test_evaluator, name
 
 
+@pytest.mark.parametrize('name', [name for name in NAMES if 'cmae_' in name])
+def test_pretraining_names_what_it_cannot_read(name):
+    """No stock loader, whose failures MMEngine may replace without a word."""
+    cfg = load(name)
+    assert cfg.default_hooks.quarantine.type == 'cmae_mm.QuarantineHook'
+    dataset = cfg.train_dataloader.dataset
+    while 'pipeline' not in dataset:
+        dataset = dataset.get('dataset') or dataset.datasets[0]
+    loaders = ('cmae_mm.FastMasterCrop', 'cmae_mm.LoadImage')
+    assert dataset.pipeline[0].type in loaders
+
+
 @pytest.mark.parametrize('name', NAMES)
 def test_header_gives_command_cost_and_expectation(name):
     header = (CONFIGS / name).read_text().split('_base_')[0]
@@ -310,7 +322,7 @@ def test_views_of_the_ablations():
     assert views_of(load('ablation/same-view.py'))[1] == (0, 1)
     assert pipeline('no-colour')[1].colour is None
     random_crop = pipeline('random-crop')
-    assert steps_of(random_crop) == ['LoadImageFromFile', 'MultiView', 'PackInputs']
+    assert steps_of(random_crop) == ['cmae_mm.LoadImage', 'MultiView', 'PackInputs']
     online, target = random_crop[1].transforms
     assert steps_of(online) == ['RandomResizedCrop', 'RandomFlip']
     assert steps_of(target)[:2] == ['RandomResizedCrop', 'RandomFlip']

@@ -1,4 +1,5 @@
 from .fast_views import FastMasterCrop, TwoViews
+from .load_image import LoadImage
 from .loading import LoadMultibandImage
 from .normalize_bands import NormalizeBands
 from .only_rgb import OnlyRGB
@@ -10,6 +11,7 @@ from .sampling import EndlessBatchSampler, SeededSampler
 __all__ = [
     'EndlessBatchSampler',
     'FastMasterCrop',
+    'LoadImage',
     'LoadMultibandImage',
     'NormalizeBands',
     'OnlyRGB',

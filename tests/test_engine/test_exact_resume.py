@@ -30,7 +30,7 @@ FAST = [
 ]
 # Steps that draw from NumPy's generator and, in torchvision, from torch's.
 REFERENCE = [
-    dict(type='LoadImageFromFile'),
+    dict(type='cmae_mm.LoadImage'),
     dict(type='RandomResizedCrop', scale=20, backend='pillow'),
     dict(type='RandomFlip', prob=0.5),
     dict(
