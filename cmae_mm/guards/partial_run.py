@@ -49,7 +49,7 @@ def join_processes(cfg: Config) -> None:
     if not torch.cuda.is_available():
         torch.distributed.init_process_group('gloo')
         cfg.model_wrapper_cfg = dict(
-            type='MMDistributedDataParallel', broadcast_buffers=False
+            type='MMDistributedDataParallel', broadcast_buffers=False, device_ids=None
         )
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -78,16 +79,22 @@ def verify_resume(
         command += ['--cfg-options', options, *(['--resume'] if resume else [])]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            last = '\n'.join((done.stdout + done.stderr).strip().splitlines()[-5:])
             raise RuntimeError(
                 f'The {name} run of {config} failed, so nothing could be compared. '
-                f'It ended with: {last}'
+                f'It said: {_reason(done.stdout + done.stderr)}'
             )
     unbroken, resumed = (
         fingerprints(folder / name / f'iter_{2 * steps}.pth')
         for name in ('unbroken', 'resumed')
     )
     return [Comparison(part, unbroken[part], resumed[part]) for part in _PARTS]
+
+
+def _reason(output: str) -> str:
+    """The first line that names an error; else the last lines."""
+    lines = output.strip().splitlines()
+    errors = [line for line in lines if re.search(r'^(\[rank\d+\]: )?\w+Error: ', line)]
+    return errors[0] if errors else '\n'.join(lines[-5:])
 
 
 def fingerprints(file: Path) -> dict[str, str]:
