@@ -9,6 +9,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
+from cmae_mm.guards import check_config
+
 CONFIGS = Path(__file__).parents[1] / 'configs'
 FILES = sorted(f for f in CONFIGS.glob('*/*.py') if f.parent.name != '_base_')
 NAMES = [str(f.relative_to(CONFIGS)) for f in FILES]
@@ -46,9 +48,16 @@ def test_config_parses_and_builds(name):
     hooks = [hook['type'] for hook in cfg.custom_hooks]
     assert 'cmae_mm.PlainCheckpointHook' in hooks
     assert 'cmae_mm.CheckPretrainedHook' in hooks
+    assert 'cmae_mm.CheckSettingsHook' in hooks
+    assert cfg.runner_type == 'cmae_mm.CheckedRunner'
     with torch.device('meta'):
         model = MODELS.build(cfg.model)
     assert sum(p.numel() for p in model.parameters()) > 1e5
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_every_setting_is_read_by_somebody(name):
+    assert check_config(parse(name).to_dict()) == []
 
 
 @pytest.mark.parametrize('name', NAMES)
