@@ -47,8 +47,12 @@ PLACES = {
     'default_hooks': frozenset(
         {
             'checkpoint',
+            'collapse',
+            'finite',
             'logger',
             'param_scheduler',
+            'quarantine',
+            'resume',
             'runtime_info',
             'sampler_seed',
             'timer',
