@@ -14,6 +14,7 @@ from mmengine.registry import (
     OPTIM_WRAPPER_CONSTRUCTORS as ROOT_OPTIM_WRAPPER_CONSTRUCTORS,
 )
 from mmengine.registry import OPTIM_WRAPPERS as ROOT_OPTIM_WRAPPERS
+from mmengine.registry import RUNNERS as ROOT_RUNNERS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
 from mmengine.registry import Registry
 
@@ -42,3 +43,4 @@ LOOPS = Registry(
     'loop', parent=ROOT_LOOPS, locations=['cmae_mm.engine', 'cmae_mm.evaluation']
 )
 METRICS = Registry('metric', parent=ROOT_METRICS, locations=['cmae_mm.evaluation'])
+RUNNERS = Registry('runner', parent=ROOT_RUNNERS, locations=['cmae_mm.guards'])
