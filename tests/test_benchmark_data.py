@@ -21,18 +21,17 @@ def benchmark_data(monkeypatch):
     sys.modules.pop('benchmark_data')
 
 
-def test_every_pipeline_gets_through(benchmark_data, tmp_path, monkeypatch, capsys):
+def test_every_pipeline_gets_through(benchmark_data, tmp_path, capsys):
     rng = np.random.default_rng(0)
     for i in range(2):
         img = rng.integers(0, 256, (60, 80, 3), dtype=np.uint8)
         cv2.imwrite(str(tmp_path / f'{i}.JPEG'), img)
     out = tmp_path / 'out.json'
-    monkeypatch.setattr(
-        sys, 'argv', ['x', str(tmp_path), '--rounds', '1', '--json', str(out)]
-    )
-    benchmark_data.main()
+    benchmark_data.main([str(tmp_path), '--rounds', '1', '--json', str(out)])
     printed = capsys.readouterr().out
-    report = json.loads(out.read_text())
+    found = json.loads(out.read_text())
+    assert found['pictures'] == 'photos'
+    report = found['pipelines']
     assert list(report) == ['stock', 'reference', 'fast', 'fast-gpu']
     assert report['stock']['ratio'] == 1
     for name, entry in report.items():
@@ -45,3 +44,11 @@ def test_every_pipeline_gets_through(benchmark_data, tmp_path, monkeypatch, caps
 def test_an_empty_folder_explains_itself(benchmark_data, tmp_path):
     with pytest.raises(FileNotFoundError, match='holds no .jpeg, .jpg, .png'):
         benchmark_data.find_files(tmp_path, 3)
+
+
+def test_made_pictures_are_as_large_as_those_of_imagenet(benchmark_data, tmp_path):
+    files = benchmark_data.make_pictures(tmp_path, 3)
+    assert files == benchmark_data.find_files(tmp_path, 9)
+    for file in files:
+        assert 100_000 < file.stat().st_size < 120_000
+        assert cv2.imread(str(file)).shape == (375, 500, 3)

@@ -3,23 +3,27 @@
     python tools/benchmark.py step [--arch b] [--batch 8] [--dtype float32]
     python tools/benchmark.py step --peer released --reference PATH
     python tools/benchmark.py sweep [--batches 2 4 8] [--mask-ratios 0.65 0.75]
-    python tools/benchmark.py data FOLDER [--reference PATH]
+    python tools/benchmark.py ablate [--only momentum optimiser]
+    python tools/benchmark.py data [FOLDER] [--reference PATH]
+    python tools/benchmark.py e2e [FOLDER] [--against reference] [--reference PATH]
 
 `step`: the whole training step and its parts. The peer is the same method wired from
 mmpretrain's stock parts, or the authors' released code from a checkout (PATH). Both
 get the same weights and draws; before anything is timed, losses, gradients, and
 weights after two steps must agree. They take turns. `sweep`: ours alone over batch
-sizes and mask ratios. `data`: the two-view pipelines on a folder of photos, see
-tools/benchmark_data.py. `--json FILE` keeps the numbers. Nothing else should run on the
-machine.
+sizes, image sizes and mask ratios. `ablate`: the step without each of our changes, see
+tools/benchmark_ablate.py. `data`: the two-view pipelines on a folder of photos, see
+tools/benchmark_data.py. `e2e`: the real runner on such a folder, see
+tools/benchmark_e2e.py. `--json FILE` keeps the numbers, from which
+tools/benchmark_tables.py writes the tables of docs/benchmarks.md. Nothing else should
+run on the machine.
 """
 
 import argparse
-import json
-import platform
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -28,16 +32,22 @@ from mmengine.logging import MMLogger
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / 'tools'))
 
+import benchmark_data  # noqa: E402
+import benchmark_e2e  # noqa: E402
+from benchmark_ablate import CHANGES, bench_ablate  # noqa: E402
+from benchmark_machine import keep, machine  # noqa: E402
 from benchmark_models import (  # noqa: E402
     Contender,
     build_ours,
     build_released,
     build_stock,
+    compile_blocks,
     load_config,
 )
 from benchmark_parity import check_parity, compare_losses  # noqa: E402
 from benchmark_timing import (  # noqa: E402
     count_flops,
+    host_ms,
     matrix_speed,
     peak_memory,
     summary,
@@ -53,8 +63,7 @@ def build(who: str, args: argparse.Namespace) -> Contender:
     The released code masks blocks of 2x2 patches, stock parts single ones; ours does
     what its peer does. 68 of 196 patches stay visible both times.
     """
-    block_size = 1 if args.peer == 'stock' else 2
-    cfg = load_config(args.arch, args.mask_ratio, block_size)
+    cfg = load_config(args.arch, args.mask_ratio, args.block_size, args.image_size)
     torch.manual_seed(0)
     if who == 'ours':
         return build_ours(cfg, args.device, DTYPES[args.dtype])
@@ -65,9 +74,9 @@ def build(who: str, args: argparse.Namespace) -> Contender:
 
 
 def random_views(args: argparse.Namespace) -> list[torch.Tensor]:
-    """Two views of noise, (B, 3, 224, 224) each."""
+    """Two views of noise, (B, 3, size, size) each."""
     generator = torch.Generator().manual_seed(1)
-    shape = (args.batch, 3, 224, 224)
+    shape = (args.batch, 3, args.image_size, args.image_size)
     return [torch.randn(shape, generator=generator).to(args.device) for _ in range(2)]
 
 
@@ -79,30 +88,46 @@ def bench_step(args: argparse.Namespace) -> dict:
     if args.peer != 'none':
         contenders.append(build(args.peer, args))
         result['parity'] = check_parity(*contenders, views)
+    few = [view[:4] for view in views]
+    # Before compiling: the counter cannot look into compiled blocks.
+    flops = count_flops(lambda: contenders[0].forward(few, follow=False)) / len(few[0])
+    if args.compile:
+        compile_blocks(contenders[0], args.compile)
+    if args.peer != 'none':
         result['parity_as_timed'] = compare_losses(*contenders, views)
         result['shims'] = contenders[1].shims
-    for contender in contenders:
-        contender.step(views)  # the optimiser's state is made here
-    for part in ('step', 'forward + backward', 'optimiser', 'momentum'):
-        calls = {c.name: _part(c, part, views) for c in contenders}
-        taken = time_in_turns(calls, args.device, args.rounds)
-        result[part] = {name: summary(seconds) for name, seconds in taken.items()}
-    for contender in contenders:
-        step = result['step'][contender.name]
-        step['images_per_s'] = round(1000 * args.batch / step['median_ms'], 2)
-    if args.peer != 'none':
-        ours, peer = (result['step'][c.name]['median_ms'] for c in contenders)
-        result['speed_up'] = round(peer / ours, 3)
-    contenders[0].optimizer.zero_grad()
-    flops = count_flops(lambda: contenders[0].forward(views))
+    result.update(time_parts(contenders, views, args))
+    result['gflop_per_image'] = round(flops / 1e9, 1)
     seconds = result['step'][contenders[0].name]['median_ms'] / 1000
-    result['gflop_per_image'] = round(flops / args.batch / 1e9, 1)
     ceiling = matrix_speed(args.device, contenders[0].autocast)
     result['ceiling_gflop_per_s'] = round(ceiling / 1e9)
-    result['mfu'] = round(flops / seconds / ceiling, 3)
+    result['mfu'] = round(flops * args.batch / seconds / ceiling, 3)
     if args.memory:
         result['memory_mib'] = compare_memory(args)
     return result
+
+
+def time_parts(
+    contenders: list[Contender], views: list[torch.Tensor], args: argparse.Namespace
+) -> dict:
+    """The step and its parts, turn by turn, and how much faster ours is."""
+    found: dict = {}
+    for contender in contenders:
+        contender.step(views)  # the optimiser's state is made here
+    warm_up = 3 if args.device == 'cuda' else 1
+    for part in ('step', 'forward + backward', 'optimiser', 'momentum'):
+        calls = {c.name: _part(c, part, views) for c in contenders}
+        taken = time_in_turns(calls, args.device, args.rounds, warm_up)
+        found[part] = {name: summary(seconds) for name, seconds in taken.items()}
+    for contender in contenders:
+        step = found['step'][contender.name]
+        step['images_per_s'] = round(1000 * args.batch / step['median_ms'], 2)
+        if args.device == 'cuda':
+            step['host_ms'] = host_ms(_part(contender, 'step', views))
+    if len(contenders) > 1:
+        ours, peer = (found['step'][c.name]['median_ms'] for c in contenders)
+        found['speed_up'] = round(peer / ours, 3)
+    return found
 
 
 def _part(
@@ -137,50 +162,32 @@ def memory_of(who: str, args: argparse.Namespace) -> float:
     views = random_views(args)
     before = 0 if args.device == 'cuda' else peak_memory(args.device)
     contender = build(who, args)
+    if args.compile and who == 'ours':
+        compile_blocks(contender, args.compile)
     for _ in range(3):
         contender.step(views)
     return round(peak_memory(args.device) - before)
 
 
 def bench_sweep(args: argparse.Namespace) -> dict:
-    """Ours over batch sizes and mask ratios."""
-    args.peer = 'none'
+    """Ours over batch sizes, image sizes and mask ratios."""
     result = {}
-    for mask_ratio in args.mask_ratios:
-        for batch in args.batches:
-            args.mask_ratio, args.batch = mask_ratio, batch
-            contender, views = build('ours', args), random_views(args)
-            calls = {'step': _part(contender, 'step', views)}
-            taken = time_in_turns(calls, args.device, args.rounds)['step']
-            found = summary(taken)
-            found['images_per_s'] = round(1000 * batch / found['median_ms'], 2)
-            result[f'mask {mask_ratio}, batch {batch}'] = found
+    for settings in product(args.image_sizes, args.mask_ratios, args.batches):
+        args.image_size, args.mask_ratio, args.batch = settings
+        contender, views = build('ours', args), random_views(args)
+        if args.compile:
+            compile_blocks(contender, args.compile)
+        calls = {'step': _part(contender, 'step', views)}
+        found = summary(time_in_turns(calls, args.device, args.rounds)['step'])
+        found['images_per_s'] = round(1000 * args.batch / found['median_ms'], 2)
+        name = f'{args.image_size} px, mask {args.mask_ratio}, batch {args.batch}'
+        result[name] = found
     return result
 
 
-def machine(args: argparse.Namespace) -> dict:
-    """What the numbers belong to."""
-    git = ['git', '-C', str(ROOT), 'rev-parse', '--short', 'HEAD']
-    commit = subprocess.run(git, capture_output=True, text=True).stdout.strip()
-    on_gpu = args.device == 'cuda'
-    return dict(
-        command=' '.join(['python', 'tools/benchmark.py', *sys.argv[1:]]),
-        commit=commit,
-        torch=torch.__version__,
-        device=torch.cuda.get_device_name() if on_gpu else processor(),
-        threads=torch.get_num_threads(),
-    )
-
-
-def processor() -> str:
-    """Name of the CPU, as far as the system tells."""
-    info = Path('/proc/cpuinfo')
-    names = [
-        line.split(':')[1].strip()
-        for line in (info.read_text().splitlines() if info.exists() else [])
-        if line.startswith('model name')
-    ]
-    return names[0] if names else platform.processor()
+def bench_rows(args: argparse.Namespace) -> dict:
+    """The step without each of our changes."""
+    return bench_ablate(args, build('ours', args), random_views(args))
 
 
 def parse_args() -> argparse.Namespace:
@@ -196,6 +203,13 @@ def parse_args() -> argparse.Namespace:
     shared.add_argument('--mask-ratio', type=float, default=0.65)
     shared.add_argument('--dtype', choices=DTYPES, default='float32')
     shared.add_argument('--rounds', type=int, default=5)
+    shared.add_argument(
+        '--compile',
+        nargs='?',
+        const='inductor',
+        metavar='BACKEND',
+        help='compile the blocks of ours; worth it on a GPU',
+    )
     shared.add_argument('--json', type=Path, help='write the numbers there')
     commands = parser.add_subparsers(dest='command', required=True)
     step = commands.add_parser('step', parents=[shared], help='the training step')
@@ -206,8 +220,15 @@ def parse_args() -> argparse.Namespace:
     step.add_argument('--memory-of', help=argparse.SUPPRESS)
     sweep = commands.add_parser('sweep', parents=[shared], help='sizes and ratios')
     sweep.add_argument('--batches', type=int, nargs='+', default=[2, 4, 8])
+    sweep.add_argument('--image-sizes', type=int, nargs='+', default=[224])
     sweep.add_argument('--mask-ratios', type=float, nargs='+', default=[0.65, 0.75])
+    ablate = commands.add_parser('ablate', parents=[shared], help='row by row')
+    ablate.add_argument(
+        '--only', nargs='+', choices=CHANGES, help='rows; default: all that apply'
+    )
+    parser.set_defaults(peer='none', image_size=224)
     args = parser.parse_args()
+    args.block_size = 1 if args.peer == 'stock' else 2
     if args.command == 'step' and args.peer == 'released' and args.arch != 'b':
         parser.error(
             'the released code knows ViT-B only: its feature decoder is as '
@@ -222,11 +243,9 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     """Measure, print, and keep."""
-    if sys.argv[1:2] == ['data']:
-        from benchmark_data import main as bench_data
-
-        del sys.argv[1]
-        bench_data()
+    if sys.argv[1:2] in (['data'], ['e2e']):
+        own = {'data': benchmark_data.main, 'e2e': benchmark_e2e.main}[sys.argv[1]]
+        own(sys.argv[2:])
         return
     args = parse_args()
     # MMEngine would tell how every single weight is initialised.
@@ -234,12 +253,8 @@ def main() -> None:
     if getattr(args, 'memory_of', None):
         print(memory_of(args.memory_of, args))
         return
-    bench = {'step': bench_step, 'sweep': bench_sweep}[args.command]
-    result = dict(machine=machine(args), **bench(args))
-    text = json.dumps(result, indent=2)
-    print(text)
-    if args.json:
-        args.json.write_text(text + '\n')
+    bench = dict(step=bench_step, sweep=bench_sweep, ablate=bench_rows)[args.command]
+    keep(dict(machine=machine(args.device), **bench(args)), args.json)
 
 
 if __name__ == '__main__':

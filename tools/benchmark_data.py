@@ -1,13 +1,13 @@
 """How many images per second one core turns into two views, and where time goes.
 
-    python tools/benchmark_data.py FOLDER [--images 300] [--rounds 5] [--json OUT]
+    python tools/benchmark.py data [FOLDER] [--images 300] [--rounds 5] [--json OUT]
                                    [--reference CHECKOUT]
 
-FOLDER holds the pictures, at any depth. Compared are `stock` (the steps of the
-authors' released recipe, from parts of mmcv and mmpretrain: Pillow from the decoder
-to the blur, both views normalised in float on the CPU), `reference` (our reference
-pipeline), `fast`, `fast-gpu` (colours left to the device), and with a CHECKOUT of
-the authors' repository `released`, its own data set class.
+FOLDER holds the pictures, at any depth; without it some are made. Compared are `stock`
+(the steps of the authors' released recipe, from parts of mmcv and mmpretrain: Pillow
+from the decoder to the blur, both views normalised in float on the CPU), `reference`
+(our reference pipeline), `fast`, `fast-gpu` (colours left to the device), and with a
+CHECKOUT of the authors' repository `released`, its own data set class.
 
 The pipelines take turns, each with all pictures, in several rounds with the same
 random numbers. What counts is the CPU time of the one thread that works, of each
@@ -27,6 +27,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from benchmark_machine import machine
+from benchmark_pictures import find_files, make_pictures
 from mmcv.transforms import BaseTransform
 from mmengine.config import Config
 from mmengine.dataset import default_collate
@@ -34,7 +36,6 @@ from mmengine.registry import DefaultScope, init_default_scope
 from torch.utils.data import DataLoader, Dataset
 
 ROOT = Path(__file__).resolve().parents[1]
-SUFFIXES = {'.jpg', '.jpeg', '.png'}
 IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
 BATCH = 25
 # mmcv 2.1 fails on negative hue shifts with NumPy 2, so the released recipe's
@@ -325,21 +326,6 @@ def compare_workers(
     }
 
 
-def find_files(folder: Path, count: int) -> list[Path]:
-    """The first pictures of a folder.
-
-    Raises:
-        FileNotFoundError: If there is none.
-    """
-    files = sorted(f for f in folder.rglob('*') if f.suffix.lower() in SUFFIXES)
-    if not files:
-        raise FileNotFoundError(
-            f'{folder} holds no {", ".join(sorted(SUFFIXES))}. Give a folder of '
-            'pictures, such as one class of ImageNet.'
-        )
-    return files[:count]
-
-
 def print_report(report: dict[str, dict]) -> None:
     """One table for people."""
     for name, entry in report.items():
@@ -353,21 +339,37 @@ def print_report(report: dict[str, dict]) -> None:
             print(f'    {ms:7.3f} ms {100 * ms / total:5.1f} %  {step}')
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Compare, print, and write JSON if asked to."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog='benchmark.py data',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('folder', type=Path)
+    parser.add_argument('folder', type=Path, nargs='?')
     parser.add_argument('--images', type=int, default=300)
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--json', type=Path)
     parser.add_argument('--reference', type=Path)
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     init_default_scope('mmpretrain')
-    files = find_files(args.folder, args.images)
+    if args.folder:
+        report = bench_data(args, find_files(args.folder, args.images))
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            report = bench_data(args, make_pictures(Path(folder), args.images))
+    print_report(report)
+    if args.json:
+        pictures = 'photos' if args.folder else 'made'
+        result = dict(machine=machine('cpu'), pictures=pictures, pipelines=report)
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps(result, indent=2) + '\n')
+
+
+def bench_data(args: argparse.Namespace, files: Sequence[Path]) -> dict[str, dict]:
+    """All pipelines, step by step and as workers."""
     pipelines = all_pipelines()
     if args.reference:
         pipelines = dict(released=[Released(args.reference, files)], **pipelines)
@@ -376,9 +378,7 @@ def main() -> None:
     first = next(iter(workers.values()))
     for name, ms in workers.items():
         report[name].update(worker_ms=ms, worker_ratio=first / ms)
-    print_report(report)
-    if args.json:
-        args.json.write_text(json.dumps(report, indent=2) + '\n')
+    return report
 
 
 if __name__ == '__main__':

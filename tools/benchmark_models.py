@@ -7,10 +7,12 @@ draws, and must compute the same losses and gradients before it is timed.
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from logging import getLogger
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import torch
@@ -19,6 +21,8 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope, init_default_scope
 from torch import nn
+
+from cmae_mm.engine import CompileHook
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 PRETRAIN = CONFIGS / 'pretrain/cmae_vit-base-p16_32xb128-amp-coslr-300e_in1k.py'
@@ -39,6 +43,7 @@ class Contender:
         updates_inside (bool): Whether ``losses`` updates the momentum branch.
         autocast (torch.dtype, optional): None computes in float32.
         shims (list[str]): What had to be replaced to run it in one process.
+        inside (Callable): The context in which it must be called.
     """
 
     name: str
@@ -50,6 +55,7 @@ class Contender:
     updates_inside: bool = False
     autocast: torch.dtype | None = None
     shims: tuple[str, ...] = ()
+    inside: Callable[[], AbstractContextManager] = nullcontext
 
     def forward(self, views: list[torch.Tensor], follow: bool = True) -> torch.Tensor:
         """Total loss of one batch; views in float64 are computed as precisely.
@@ -65,10 +71,14 @@ class Contender:
             )
             with still:
                 return self.forward(views)
+        with self.precision(views):
+            return sum(self.losses(views))
+
+    def precision(self, views: list[torch.Tensor]) -> AbstractContextManager:
+        """Autocast, unless the views are in float64."""
         lower = self.autocast and views[0].dtype == torch.float32
         device = views[0].device.type
-        with torch.autocast(device, self.autocast) if lower else nullcontext():
-            return sum(self.losses(views))
+        return torch.autocast(device, self.autocast) if lower else nullcontext()
 
     def step(self, views: list[torch.Tensor]) -> torch.Tensor:
         """A whole training step."""
@@ -85,7 +95,9 @@ def _nothing() -> None:
     """In place of the momentum update."""
 
 
-def load_config(arch: str, mask_ratio: float, block_size: int) -> Config:
+def load_config(
+    arch: str, mask_ratio: float, block_size: int, img_size: int = 224
+) -> Config:
     """The released recipe, with one of the encoders.
 
     Args:
@@ -93,19 +105,26 @@ def load_config(arch: str, mask_ratio: float, block_size: int) -> Config:
             benchmark itself.
         mask_ratio (float): See :class:`cmae_mm.CMAEViT`.
         block_size (int): See :class:`cmae_mm.CMAEViT`.
+        img_size (int): Side of the views in pixels. Defaults to 224.
     """
     cfg = Config.fromfile(PRETRAIN)
     init_default_scope(cfg.default_scope)
-    backbone = cfg.model.backbone
-    backbone.arch = arch
+    set_arch(cfg.model, arch)
+    cfg.model.backbone.update(
+        mask_ratio=mask_ratio, block_size=block_size, img_size=img_size
+    )
+    return cfg
+
+
+def set_arch(model: dict, arch: str) -> None:
+    """Give a model config one of mmpretrain's encoders, or the one for tests."""
+    model.backbone.arch = arch
     if arch == 'tiny':
-        backbone.arch = dict(
+        model.backbone.arch = dict(
             embed_dims=48, num_layers=2, num_heads=3, feedforward_channels=96
         )
-        for decoder in (cfg.model.pixel_decoder, cfg.model.feature_decoder):
+        for decoder in (model.pixel_decoder, model.feature_decoder):
             decoder.update(decoder_embed_dim=48, decoder_depth=1, decoder_num_heads=3)
-    backbone.update(mask_ratio=mask_ratio, block_size=block_size)
-    return cfg
 
 
 def build_ours(cfg: Config, device: str, autocast: torch.dtype | None) -> Contender:
@@ -130,6 +149,17 @@ def build_ours(cfg: Config, device: str, autocast: torch.dtype | None) -> Conten
         updates_inside=True,
         autocast=autocast,
     )
+
+
+def compile_blocks(contender: Contender, backend: str) -> None:
+    """Compile the blocks of ours as its hook does.
+
+    Args:
+        contender (Contender): Of this project.
+        backend (str): Of ``torch.compile``; 'inductor' is torch's own.
+    """
+    runner = SimpleNamespace(model=contender.model, logger=getLogger('benchmark'))
+    CompileHook(backend=backend).before_train(runner)
 
 
 def build_stock(cfg: Config, device: str, autocast: torch.dtype | None) -> Contender:
@@ -248,12 +278,7 @@ def build_released(
     Raises:
         SystemExit: If there is no such checkout.
     """
-    if not (checkout / 'cmae/models').is_dir():
-        raise SystemExit(
-            f'{checkout} holds no cmae/models. --reference wants a checkout of '
-            "the authors' code (github.com/ZhichengHuang/CMAE)."
-        )
-    sys.path.insert(0, str(checkout))
+    open_checkout(checkout)
     import cmae.models  # noqa: F401
     from cmae.registry import MODELS as RELEASED  # noqa: N811
 
@@ -267,10 +292,7 @@ def build_released(
     ]
     model.init_weights()
     model = revert_sync_batchnorm(model).to(device).train()
-    if not torch.distributed.is_initialized():
-        store = torch.distributed.FileStore(tempfile.mkstemp()[1], 1)
-        torch.distributed.init_process_group('gloo', store=store, rank=0, world_size=1)
-        shims.append('process group of one (gloo)')
+    shims.append(join_group_of_one(device))
     if device == 'cpu':
         shims.append('Tensor.cuda is the identity')
     wrapper_cfg = dict(
@@ -293,7 +315,7 @@ def build_released(
     optimizer = build_optim_wrapper(model, wrapper_cfg).optimizer
 
     def losses(views: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        with _cuda_is_here(device):
+        with cuda_is_here(device):
             found = model.forward_train(views[0], img_t=views[1])
         return found['loss_rc'], found['loss_ct']
 
@@ -309,8 +331,35 @@ def build_released(
     )
 
 
+def open_checkout(checkout: Path) -> None:
+    """Make the authors' code importable.
+
+    Raises:
+        SystemExit: If there is no such checkout.
+    """
+    if not (checkout / 'cmae/models').is_dir():
+        raise SystemExit(
+            f'{checkout} holds no cmae/models. --reference wants a checkout of '
+            "the authors' code (github.com/ZhichengHuang/CMAE)."
+        )
+    sys.path.insert(0, str(checkout))
+
+
+def join_group_of_one(device: str) -> str:
+    """Start a process group without others, which the released loss asks for.
+
+    Returns:
+        str: This, as a shim to be named.
+    """
+    backend = 'nccl' if device == 'cuda' else 'gloo'
+    if not torch.distributed.is_initialized():
+        store = torch.distributed.FileStore(tempfile.mkstemp()[1], 1)
+        torch.distributed.init_process_group(backend, store=store, rank=0, world_size=1)
+    return f'process group of one ({backend})'
+
+
 @contextmanager
-def _cuda_is_here(device: str) -> Iterator[None]:
+def cuda_is_here(device: str) -> Iterator[None]:
     """Their loss sends its labels to the GPU; on the CPU they stay."""
     if device == 'cpu':
         with mock.patch.object(torch.Tensor, 'cuda', lambda self, *a, **k: self):

@@ -1,6 +1,8 @@
 """What is compared in speed must first compute the same."""
 
+import copy
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from benchmark_models import Contender
@@ -13,59 +15,100 @@ PLACES = {
 }
 
 
+class Trace(NamedTuple):
+    """What a contender computes, in float64, each tensor under its place in ours.
+
+    Attributes:
+        losses (list[Tensor]): Both losses of one batch.
+        gradients (dict[str, Tensor]): Of the same batch.
+        weights (dict[str, Tensor]): After two optimiser steps, parameters and
+            momentum copies.
+    """
+
+    losses: list[torch.Tensor]
+    gradients: dict[str, torch.Tensor]
+    weights: dict[str, torch.Tensor]
+
+
+def trace(contender: Contender, views: list[torch.Tensor]) -> Trace:
+    """Losses and gradients, then all weights after two optimiser steps.
+
+    In float64, where different orders of summation cannot be mistaken for different
+    mathematics, nor the other way round. The model is float32 again afterwards,
+    the optimiser fresh; the weights have moved.
+
+    Args:
+        contender (Contender): Whom to follow.
+        views (list[Tensor]): Two views, normalised; the first four images of them
+            are used.
+    """
+    views = [view[:4].double() for view in views]
+    contender.model.double()
+    with contender.inside():
+        losses, gradients = _backward(contender, views)
+        for seed in (3, 4):
+            torch.manual_seed(seed)
+            contender.step(views)
+        if contender.updates_inside:
+            # At the start of the next step, where others do it at the end of this.
+            contender.momentum()
+    weights = _by_place(contender, lambda p: p)
+    contender.model.float()
+    contender.optimizer.zero_grad()
+    contender.optimizer.state.clear()
+    return Trace(losses, gradients, weights)
+
+
 def check_parity(
     ours: Contender,
     peer: Contender,
     views: list[torch.Tensor],
     tolerance: float = 1e-6,
 ) -> dict[str, float]:
-    """Compare losses and gradients, then all weights after two optimiser steps.
-
-    In float64, where different orders of summation cannot be mistaken for different
-    mathematics, nor the other way round. The models are float32 again afterwards,
-    the optimisers fresh.
+    """Compare what :func:`trace` finds for two contenders with our weights.
 
     Args:
-        ours (Contender): This project.
+        ours (Contender): This project; has its weights again in the end.
         peer (Contender): Gets our weights first.
-        views (list[Tensor]): Two views, normalised; the first four images of them
-            are used.
+        views (list[Tensor]): Two views, normalised.
+        tolerance (float): See :func:`compare_traces`. Defaults to 1e-6.
+
+    Returns:
+        dict[str, float]: See :func:`compare_traces`.
+    """
+    start = copy.deepcopy(ours.model.state_dict())
+    expected = trace(ours, views)
+    ours.model.load_state_dict(start)
+    peer.load(ours.model)
+    return compare_traces(expected, trace(peer, views), peer.name, tolerance)
+
+
+def compare_traces(
+    ours: Trace, theirs: Trace, name: str, tolerance: float = 1e-6
+) -> dict[str, float]:
+    """Stop unless two contenders have computed the same.
+
+    Args:
+        ours (Trace): This project.
+        theirs (Trace): The other.
+        name (str): Who that is.
         tolerance (float): For each difference. Defaults to 1e-6.
 
     Returns:
         dict[str, float]: The largest relative difference (of the norms) among the
-        ``losses``, the ``gradients`` and the ``weights`` (parameters and momentum
-        copies).
+        ``losses``, the ``gradients`` and the ``weights``.
 
     Raises:
         SystemExit: If one is above the tolerance.
     """
-    peer.load(ours.model)
-    views = [view[:4].double() for view in views]
-    for contender in (ours, peer):
-        contender.model.double()
-    (our_losses, our_grads), (losses, grads) = (
-        _backward(contender, views) for contender in (ours, peer)
-    )
     found = {
-        'losses': max(map(_difference, our_losses, losses)),
-        'gradients': _largest(our_grads, grads),
+        'losses': max(map(_difference, ours.losses, theirs.losses)),
+        'gradients': _largest(ours.gradients, theirs.gradients),
+        'weights': _largest(ours.weights, theirs.weights),
     }
-    for contender in (ours, peer):
-        for seed in (3, 4):
-            torch.manual_seed(seed)
-            contender.step(views)
-    # Ours follows at the start of the next step, theirs at the end of this one.
-    ours.momentum()
-    found['weights'] = _largest(
-        *(_by_place(contender, lambda p: p) for contender in (ours, peer))
-    )
-    for contender in (ours, peer):
-        contender.model.float()
-        contender.optimizer.state.clear()
     if max(found.values()) > tolerance:
         raise SystemExit(
-            f'{peer.name} does not compute the same, so its time means nothing: {found}'
+            f'{name} does not compute the same, so its time means nothing: {found}'
         )
     return found
 
@@ -78,13 +121,15 @@ def compare_losses(
     In the dtypes that are timed, which may be two; so this is a number to read, not
     a gate: what float64 could not tell apart differs here by rounding only.
     """
-    peer.load(ours.model)
+    if peer.load:
+        peer.load(ours.model)
     losses, gradients = [], []
     for contender in (ours, peer):
         contender.optimizer.zero_grad()
         torch.manual_seed(2)
-        loss = contender.forward(views, follow=False)
-        loss.backward()
+        with contender.inside():
+            loss = contender.forward(views, follow=False)
+            loss.backward()
         losses.append(loss.detach().float())
         gradients.append(_by_place(contender, lambda p: p.grad))
     names = sorted(gradients[0].keys() & gradients[1])

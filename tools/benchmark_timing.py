@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
@@ -11,7 +12,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def time_in_turns(
-    steps: dict[str, Callable[[], object]], device: str, rounds: int, warm_up: int = 1
+    steps: dict[str, Callable[[], object]],
+    device: str,
+    rounds: int,
+    warm_up: int = 1,
+    inside: dict[str, Callable[[], AbstractContextManager]] | None = None,
 ) -> dict[str, list[float]]:
     """Seconds of each step; they take turns, so that all see the same machine.
 
@@ -20,11 +25,14 @@ def time_in_turns(
         device (str): With 'cuda' the clock waits for the GPU at both ends.
         rounds (int): Turns of each.
         warm_up (int): Turns before those that count. Defaults to 1.
+        inside (dict, optional): By name the context that a step runs in; entering
+            it is not timed.
     """
     taken: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(rounds + warm_up):
         for name, step in steps.items():
-            seconds = _time(step, device)
+            with (inside or {}).get(name, nullcontext)():
+                seconds = _time(step, device)
             if turn >= warm_up:
                 taken[name].append(seconds)
     return taken
@@ -37,6 +45,21 @@ def _time(step: Callable[[], object], device: str) -> float:
     step()
     wait()
     return time.perf_counter() - start
+
+
+def host_ms(step: Callable[[], object], rounds: int = 5) -> float:
+    """Milliseconds until a step has told a GPU what to do, not until it is done.
+
+    The median of a few rounds, in each of which the GPU starts with nothing to do.
+    """
+    taken = []
+    for _ in range(rounds):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        step()
+        taken.append(1000 * (time.perf_counter() - start))
+    torch.cuda.synchronize()
+    return round(statistics.median(taken), 2)
 
 
 def summary(seconds: list[float]) -> dict[str, float]:
