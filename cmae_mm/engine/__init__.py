@@ -3,6 +3,7 @@ from .checkpoint import PlainCheckpointHook
 from .compile_hook import CompileHook
 from .deferred_info import DeferredRuntimeInfoHook
 from .endless_loop import EndlessEpochLoop
+from .freeze_hook import FreezeHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .micro_batches import MicroBatchTrainLoop
 from .pretrained import CheckPretrainedHook
@@ -13,6 +14,7 @@ __all__ = [
     'CompileHook',
     'DeferredRuntimeInfoHook',
     'EndlessEpochLoop',
+    'FreezeHook',
     'LayerDecayOptimWrapperConstructor',
     'MicroBatchTrainLoop',
     'PlainCheckpointHook',
