@@ -23,7 +23,9 @@ TRANSFORMS = Registry(
     'transform', parent=ROOT_TRANSFORMS, locations=['cmae_mm.datasets']
 )
 DATASETS = Registry(
-    'dataset', parent=ROOT_DATASETS, locations=['cmae_mm.datasets.image_folder']
+    'dataset',
+    parent=ROOT_DATASETS,
+    locations=['cmae_mm.datasets.image_folder', 'cmae_mm.datasets.archive_images'],
 )
 DATA_SAMPLERS = Registry(
     'data sampler', parent=ROOT_DATA_SAMPLERS, locations=['cmae_mm.datasets']

@@ -11,6 +11,8 @@ from torch.utils.data import BatchSampler, Sampler
 
 from cmae_mm.registry import DATA_SAMPLERS
 
+_PART = 4096
+
 
 class SampleIndex(int):
     """An index of a data set that knows in which draw it was drawn.
@@ -85,7 +87,23 @@ class SeededSampler(DefaultSampler):
     def __iter__(self) -> Iterator[SampleIndex]:
         """Indices of this process in the epoch of the last ``set_epoch``."""
         seed, epoch = self.seed, self.epoch
-        return (SampleIndex(i, (seed, epoch, i)) for i in super().__iter__())
+        # A few Python numbers at a time: a list of a million takes 40 MB and more.
+        parts = self._order().split(_PART)
+        return (
+            SampleIndex(i, (seed, epoch, i)) for part in parts for i in part.tolist()
+        )
+
+    def _order(self) -> torch.Tensor:
+        """The indices of this process as :class:`DefaultSampler` has them, int64."""
+        count = len(self.dataset)
+        if self.shuffle:
+            generator = torch.Generator().manual_seed(self.seed + self.epoch)
+            order = torch.randperm(count, generator=generator)
+        else:
+            order = torch.arange(count)
+        if self.total_size > count:
+            order = order.repeat(self.total_size // count + 1)
+        return order[self.rank : self.total_size : self.world_size]
 
 
 @DATA_SAMPLERS.register_module()

@@ -5,6 +5,7 @@ from .deferred_info import DeferredRuntimeInfoHook
 from .durable_checkpoint import DurableCheckpointHook
 from .endless_loop import EndlessEpochLoop
 from .exact_resume import ExactResumeHook
+from .freeze_hook import FreezeHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .micro_batches import MicroBatchTrainLoop
 from .pretrained import CheckPretrainedHook
@@ -17,6 +18,7 @@ __all__ = [
     'DurableCheckpointHook',
     'EndlessEpochLoop',
     'ExactResumeHook',
+    'FreezeHook',
     'LayerDecayOptimWrapperConstructor',
     'MicroBatchTrainLoop',
     'PlainCheckpointHook',

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import tracemalloc
 
 import cv2
 import numpy as np
@@ -12,11 +13,12 @@ from mmengine.dataset import (
     DefaultSampler,
     InfiniteSampler,
     default_collate,
+    sampler,
 )
 from mmpretrain.datasets import CustomDataset
 from torch.utils.data import DataLoader
 
-from cmae_mm.datasets import EndlessBatchSampler, SeededSampler
+from cmae_mm.datasets import EndlessBatchSampler, SeededSampler, sampling
 from cmae_mm.datasets.sampling import SampleIndex
 
 PIPELINE = [
@@ -114,13 +116,36 @@ def test_an_index_carries_its_draw(carry):
     assert index % 5 == 2 and (index % 5).draw == (1, 2, 12)
 
 
-def test_order_is_that_of_the_stock_sampler(dataset):
-    ours, stock = SeededSampler(dataset, seed=3), DefaultSampler(dataset, seed=3)
-    for epoch in range(2):
-        for sampler in (ours, stock):
-            sampler.set_epoch(epoch)
-        assert list(ours) == list(stock)
-        assert [i.draw for i in ours] == [(3, epoch, i) for i in stock]
+@pytest.mark.parametrize('shuffle', [True, False])
+@pytest.mark.parametrize('round_up', [True, False])
+@pytest.mark.parametrize('ranks', [1, 3, 16])
+def test_order_is_that_of_the_stock_sampler(ranks, round_up, shuffle, monkeypatch):
+    """In every process, also if there are more of them than samples."""
+    monkeypatch.setattr(sampling, '_PART', 2)
+    options = dict(seed=3, shuffle=shuffle, round_up=round_up)
+    for rank in range(ranks):
+        monkeypatch.setattr(sampler, 'get_dist_info', lambda rank=rank: (rank, ranks))
+        ours, stock = (
+            SeededSampler(range(7), **options),
+            DefaultSampler(range(7), **options),
+        )
+        for epoch in range(2):
+            for each in (ours, stock):
+                each.set_epoch(epoch)
+            assert list(ours) == list(stock)
+            assert [i.draw for i in ours] == [(3, epoch, i) for i in stock]
+
+
+def test_an_epoch_makes_no_list_of_python_numbers():
+    """1.3 million of them would be 60 MB in every process (tensors do not count)."""
+    peaks = []
+    for kind in (SeededSampler, DefaultSampler):
+        indices = kind(range(40_000), seed=0)
+        tracemalloc.start()
+        assert sum(1 for _ in indices) == 40_000
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[0] < 400_000 < 1_500_000 < peaks[1]
 
 
 @pytest.mark.parametrize(('drop_last', 'sizes'), [(True, [3, 3]), (False, [3, 3, 1])])
