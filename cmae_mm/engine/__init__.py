@@ -6,6 +6,7 @@ from .endless_loop import EndlessEpochLoop
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .micro_batches import MicroBatchTrainLoop
 from .pretrained import CheckPretrainedHook
+from .sharding import ShardedCMAE, ShardedStrategy
 
 __all__ = [
     'AutocastOptimWrapper',
@@ -16,4 +17,6 @@ __all__ = [
     'LayerDecayOptimWrapperConstructor',
     'MicroBatchTrainLoop',
     'PlainCheckpointHook',
+    'ShardedCMAE',
+    'ShardedStrategy',
 ]

@@ -45,7 +45,7 @@ class CheckPretrainedHook(Hook):
         """
         if not isinstance(runner.optim_wrapper, OptimWrapper):
             return
-        for name, module in runner.model.named_modules():
+        for name, module in _whole(runner.model).named_modules():
             init_cfg = getattr(module, 'init_cfg', None)
             if isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained':
                 self._check(name or type(module).__name__, module, init_cfg, runner)
@@ -92,7 +92,7 @@ class CheckPretrainedHook(Hook):
         Runs before the weights are loaded, for ``load_from``, ``resume`` and
         ``mim test``.
         """
-        model = runner.model
+        model = _whole(runner.model)
         # mmseg tests several scales with a model around the model.
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
             model = model.module
@@ -120,6 +120,11 @@ class CheckPretrainedHook(Hook):
             else:
                 start = 'fresh, not in the file'
             runner.logger.info(f'Checkpoint for {part}: {start}')
+
+
+def _whole(model: nn.Module) -> nn.Module:
+    """The model itself; of a sharded one, which holds slices, what it is like."""
+    return getattr(model, 'outline', model)
 
 
 def _count_by_part(
