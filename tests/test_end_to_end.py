@@ -95,10 +95,7 @@ def test_two_processes_share_the_batches(place, monkeypatch):
     (place / 'shared.py').write_text(
         f"_base_ = '{PRETRAIN}'\n"
         "custom_imports = dict(imports=['cmae_mm', 'two_cpus'])\n"
-        'model_wrapper_cfg = dict(\n'
-        "    type='MMDistributedDataParallel', device_ids=None,\n"
-        '    broadcast_buffers=False,\n'
-        ')\n'
+        'model_wrapper_cfg = dict(device_ids=None)\n'
     )
     found = [str(place), os.environ.get('PYTHONPATH', '')]
     monkeypatch.setenv('PYTHONPATH', os.pathsep.join(found))

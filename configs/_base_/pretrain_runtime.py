@@ -1,8 +1,14 @@
-# Runtime of pre-training: few checkpoints, another seed on each rank, and losses that
-# are read from the GPU only when they are logged.
+# Runtime of pre-training: few checkpoints, another seed on each rank, losses that are
+# read from the GPU only when they are logged, and, on several GPUs, gradients that lie
+# where they are summed instead of in a copy.
 _base_ = './classify_runtime.py'
 default_hooks = dict(
     checkpoint=dict(interval=1, max_keep_ckpts=3),
     runtime_info=dict(type='cmae_mm.DeferredRuntimeInfoHook'),
 )
 randomness = dict(seed=0, diff_rank_seed=True)
+model_wrapper_cfg = dict(
+    type='MMDistributedDataParallel',
+    broadcast_buffers=False,
+    gradient_as_bucket_view=True,
+)
