@@ -5,6 +5,7 @@ and has to stay light.
 """
 
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -12,6 +13,10 @@ from urllib.parse import urlparse
 import torch
 from mmengine.dist import barrier, get_local_rank
 from mmengine.runner import CheckpointLoader
+
+from cmae_mm.pickled_names import unsafe_names
+
+_NAMES_SHOWN = 12  # of the code that a file asks for
 
 
 def load_checkpoint_file(filename: str, map_location: Any = None) -> dict:
@@ -26,8 +31,9 @@ def load_checkpoint_file(filename: str, map_location: Any = None) -> dict:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        RuntimeError: If the file holds more than tensors and plain types, or is
-            no checkpoint at all.
+        RuntimeError: If the file holds more than tensors and plain types, with the
+            names of what it asks for; if a checksum in it does not match, or if it
+            is no checkpoint at all.
     """
     path = Path(filename).expanduser()
     if not path.is_file():
@@ -36,20 +42,41 @@ def load_checkpoint_file(filename: str, map_location: Any = None) -> dict:
             'first, or name an existing file.'
         )
     try:
+        _check_sums(path)
         return torch.load(path, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise RuntimeError(
-            f'{filename} was not loaded: it holds more than tensors and plain types, '
-            'and reading the rest would run code from the file. If an OpenMMLab '
-            'config of yours wrote it, add to that config: custom_hooks = '
-            "[dict(type='cmae_mm.PlainCheckpointHook')]. What torch refused: "
-            f'{str(error).splitlines()[0]}'
-        ) from error
     except Exception as error:  # what a damaged file makes torch raise has no limit
-        raise RuntimeError(
-            f'{filename} ({path.stat().st_size} bytes) cannot be read as a '
-            f'checkpoint; it may be cut off or of another kind. torch says: {error}'
-        ) from error
+        raise RuntimeError(_explain(filename, path, error)) from error
+
+
+def _check_sums(path: Path) -> None:
+    """Compare every record with its checksum, which torch writes but never reads."""
+    if zipfile.is_zipfile(path):  # not so before torch 1.6, and when cut off
+        with zipfile.ZipFile(path) as archive:
+            if damaged := archive.testzip():
+                raise ValueError(f'the checksum of {damaged} in it does not match')
+
+
+def _explain(filename: str, path: Path, error: Exception) -> str:
+    """Why a file was not loaded, and what to do."""
+    if isinstance(error, pickle.UnpicklingError) and (names := unsafe_names(path)):
+        more = ', ...' if len(names) > _NAMES_SHOWN else ''
+        return (
+            f'{filename} was not loaded: it holds more than tensors and plain types, '
+            'and reading the rest would run code from the file. It asks for '
+            f'{", ".join(names[:_NAMES_SHOWN])}{more}. Where you trust its origin, '
+            'turn it into a plain file: python tools/convert_checkpoint.py OLD NEW '
+            '--from mmengine --trust. If an OpenMMLab config of yours writes such '
+            "files, add to it: custom_hooks = [dict(type='cmae_mm."
+            "PlainCheckpointHook')]."
+        )
+    if isinstance(error, pickle.UnpicklingError):  # torch advises to run it as code
+        reason = 'what it holds is not what torch.save writes'
+    else:
+        reason = str(error).split('. ')[0].split('\n')[0] or type(error).__name__
+    return (
+        f'{filename} ({path.stat().st_size} bytes) cannot be read as a checkpoint; it '
+        f'is damaged, cut off or of another kind: {reason}.'
+    )
 
 
 def load_checkpoint_url(url: str, map_location: Any = None) -> dict:

@@ -4,7 +4,9 @@ import copy
 
 import pytest
 import torch
-from mmengine.registry import init_default_scope
+from mmengine.model import BaseModel
+from mmengine.registry import DefaultScope, init_default_scope
+from mmengine.runner import Runner
 
 DECODER = dict(decoder_embed_dim=8, decoder_depth=1, decoder_num_heads=2)
 # LayerNorm inside, so that one image does not depend on the rest of its batch.
@@ -71,3 +73,49 @@ def build():
 def views():
     """A view and a shifted view of three images, normalised."""
     return [torch.randn(3, 3, 16, 16), torch.randn(3, 3, 16, 16)]
+
+
+PLAIN = dict(type='cmae_mm.PlainCheckpointHook')
+
+
+class ToyModel(BaseModel):
+    """One layer, trained to answer with zero."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(1, 1)
+
+    def forward(self, inputs, mode='tensor'):
+        return dict(loss=self.layer(inputs).square().mean())
+
+
+@pytest.fixture
+def toy_runner():
+    """Make a runner with two steps per epoch, and a checkpoint after each epoch."""
+    made = []
+
+    def make(folder, epochs=2, checkpoint=None, hooks=(PLAIN,), **options):
+        hook = dict(type='cmae_mm.DurableCheckpointHook', interval=1)
+        made.append(folder)
+        torch.manual_seed(0)
+        return Runner(
+            ToyModel(),
+            str(folder),
+            train_dataloader=dict(
+                batch_size=4,
+                sampler=dict(type='DefaultSampler', shuffle=True),
+                collate_fn=dict(type='default_collate'),
+                dataset=[dict(inputs=torch.tensor([float(i)])) for i in range(8)],
+            ),
+            optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.1)),
+            train_cfg=dict(by_epoch=True, max_epochs=epochs),
+            default_hooks=dict(checkpoint=hook | (checkpoint or {})),
+            custom_hooks=list(hooks),
+            randomness=dict(seed=0),
+            default_scope='mmpretrain',
+            experiment_name=f'toy-{len(made)}-{folder}'.replace('/', '-'),
+            **dict(log_level='WARNING') | options,
+        )
+
+    yield make
+    DefaultScope._instance_dict.clear()

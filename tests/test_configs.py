@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import HOOKS, MODELS, init_default_scope
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 FILES = sorted(f for f in CONFIGS.glob('*/*.py') if f.parent.name != '_base_')
@@ -46,9 +46,34 @@ def test_config_parses_and_builds(name):
     hooks = [hook['type'] for hook in cfg.custom_hooks]
     assert 'cmae_mm.PlainCheckpointHook' in hooks
     assert 'cmae_mm.CheckPretrainedHook' in hooks
+    HOOKS.build(cfg.default_hooks.checkpoint)  # refuses to keep a single checkpoint
+    assert cfg.default_hooks.checkpoint.type == 'cmae_mm.DurableCheckpointHook'
+    assert 'cmae_mm.StopOnSignalHook' in hooks
     with torch.device('meta'):
         model = MODELS.build(cfg.model)
     assert sum(p.numel() for p in model.parameters()) > 1e5
+
+
+def test_validation_and_test_look_at_pictures_the_same_way():
+    """What `mim test` says of a checkpoint is what its training said."""
+    validated = [name for name in NAMES if parse(name).get('val_dataloader')]
+    assert len(validated) > 20
+    for name in validated:
+        cfg = parse(name)
+        assert cfg.val_dataloader == cfg.test_dataloader, name
+        assert cfg.val_evaluator == cfg.test_evaluator, name
+
+
+@pytest.mark.parametrize('name', [name for name in NAMES if 'cmae_' in name])
+def test_pretraining_names_what_it_cannot_read(name):
+    """No stock loader, whose failures MMEngine may replace without a word."""
+    cfg = load(name)
+    assert cfg.default_hooks.quarantine.type == 'cmae_mm.QuarantineHook'
+    dataset = cfg.train_dataloader.dataset
+    while 'pipeline' not in dataset:
+        dataset = dataset.get('dataset') or dataset.datasets[0]
+    loaders = ('cmae_mm.FastMasterCrop', 'cmae_mm.LoadImage')
+    assert dataset.pipeline[0].type in loaders
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -297,7 +322,7 @@ def test_views_of_the_ablations():
     assert views_of(load('ablation/same-view.py'))[1] == (0, 1)
     assert pipeline('no-colour')[1].colour is None
     random_crop = pipeline('random-crop')
-    assert steps_of(random_crop) == ['LoadImageFromFile', 'MultiView', 'PackInputs']
+    assert steps_of(random_crop) == ['cmae_mm.LoadImage', 'MultiView', 'PackInputs']
     online, target = random_crop[1].transforms
     assert steps_of(online) == ['RandomResizedCrop', 'RandomFlip']
     assert steps_of(target)[:2] == ['RandomResizedCrop', 'RandomFlip']

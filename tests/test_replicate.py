@@ -174,3 +174,8 @@ def test_a_run_gives_every_number(variant, few_photos, tmp_path):
     numbers = replicate_runs.measure(run, tmp_path / 'runs')
     assert set(numbers) == {'knn', 'linear', 'partial_1', 'full', 'pretrain_seconds'}
     assert all(0 <= numbers[name] <= 100 for name in ('knn', 'linear', 'full'))
+
+
+def test_numbers_of_any_metric_can_be_kept():
+    numbers = replicate_runs.rounded(dict(miou=np.float32(21.114), box_ap=3.196))
+    assert json.loads(json.dumps(numbers)) == dict(miou=21.11, box_ap=3.2)

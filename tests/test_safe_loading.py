@@ -1,11 +1,13 @@
+import os
 import pickle
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
@@ -13,13 +15,13 @@ from cmae_mm.safe_loading import load_checkpoint_file
 
 
 class Bomb:
-    """Leaves a file behind when a pickle of it is loaded."""
+    """Leaves a folder behind when a pickle of it is loaded."""
 
     def __init__(self, place):
         self.place = place
 
     def __reduce__(self):
-        return Path.touch, (self.place,)
+        return os.mkdir, (str(self.place),)
 
 
 def test_code_in_a_file_is_not_run(tmp_path):
@@ -35,10 +37,46 @@ def test_code_in_a_file_is_not_run(tmp_path):
     assert not marker.exists()
 
 
+@pytest.mark.parametrize('new', [True, False])
+def test_a_refused_file_is_told_by_the_names_it_wanted(tmp_path, new):
+    marker = tmp_path / 'it-ran'
+    content = dict(a=torch.ones(2), b=Bomb(marker))
+    torch.save(content, tmp_path / 'bad.pth', _use_new_zipfile_serialization=new)
+    with pytest.raises(RuntimeError, match=r'asks for posix.mkdir\..*--trust'):
+        load_checkpoint_file(str(tmp_path / 'bad.pth'))
+    assert not marker.exists()
+
+
 def test_a_stock_file_says_how_to_write_a_better_one(tmp_path):
     torch.save(dict(log=HistoryBuffer([1.0], [1])), tmp_path / 'stock.pth')
-    with pytest.raises(RuntimeError, match='cmae_mm.PlainCheckpointHook'):
+    with pytest.raises(
+        RuntimeError, match='HistoryBuffer.*--trust.*cmae_mm.PlainCheckpointHook'
+    ):
         load_checkpoint_file(str(tmp_path / 'stock.pth'))
+
+
+@given(st.data())
+@settings(
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_whatever_bytes_come_are_loaded_right_or_refused(tmp_path, data):
+    """Cut, overwritten, lengthened, or nothing of the kind."""
+    path, content = tmp_path / 'a.pth', dict(a=torch.arange(50), b='text', c=[1.5])
+    torch.save(content, path)
+    whole = path.read_bytes()
+    start = data.draw(st.integers(0, len(whole)))
+    end = data.draw(st.integers(start, min(start + 64, len(whole))))
+    middle = data.draw(st.binary(max_size=64))
+    tail = data.draw(st.sampled_from([whole[end:], b'']))
+    path.write_bytes(whole[:start] + middle + tail)
+    try:
+        loaded = load_checkpoint_file(str(path))
+    except RuntimeError as error:
+        assert 'a.pth' in str(error)
+    else:
+        assert torch.equal(loaded.pop('a'), content.pop('a')) and loaded == content
 
 
 def test_missing_and_broken_files_explain_themselves(tmp_path):
@@ -50,8 +88,9 @@ def test_missing_and_broken_files_explain_themselves(tmp_path):
     (tmp_path / 'empty.pth').write_bytes(b'')
     (tmp_path / 'text.pth').write_text('hello')
     for name in ('cut.pth', 'empty.pth', 'text.pth'):
-        with pytest.raises(RuntimeError, match=name):
+        with pytest.raises(RuntimeError, match=name) as error:
             load_checkpoint_file(str(tmp_path / name))
+        assert 'weights_only' not in str(error.value)  # torch's own advice is not ours
 
 
 @pytest.fixture

@@ -6,11 +6,16 @@
         --from {cmae-released,mae,timm,hf,cmae-mm} \
         --to {cmae-mm,timm,hf,safetensors} \
         [--heads N] [--grid ROWS COLUMNS] [--channels {bgr,rgb}] [--force]
+    python tools/convert_checkpoint.py OLD NEW --from mmengine --trust [--force]
 
-Ends in a strict load of what was written and a comparison of its features with the
-source's. That cannot prove the number of heads and the eps of the norms: both sides are
-built with the same. Exit status: 0 done; 1 it failed, and nothing was written; 2 the
-arguments do not fit. See :func:`cmae_mm.bridge.convert`.
+The second form turns a checkpoint that MMEngine wrote without
+``cmae_mm.PlainCheckpointHook`` into one that can be read safely, to test it or to
+resume from it. It runs code from OLD: see :func:`cmae_mm.bridge.make_plain`.
+
+The first form ends in a strict load of what was written and a comparison of its
+features with the source's. That cannot prove the number of heads and the eps of the
+norms: both sides are built with the same. Exit status: 0 done; 1 it failed, and nothing
+was written; 2 the arguments do not fit. See :func:`cmae_mm.bridge.convert`.
 """
 
 import argparse
@@ -26,6 +31,7 @@ from cmae_mm.bridge import (
     ConversionError,
     UsageError,
     convert,
+    make_plain,
 )
 
 
@@ -41,10 +47,17 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help='file to write, .pth or .safetensors; a folder for hf',
     )
     parser.add_argument(
-        '--from', dest='source', required=True, choices=READERS, help='format of SRC'
+        '--from',
+        dest='source',
+        required=True,
+        choices=[*READERS, 'mmengine'],
+        help='format of SRC; mmengine: any checkpoint with objects in it',
     )
     parser.add_argument(
-        '--to', dest='target', required=True, choices=WRITERS, help='format of DST'
+        '--to', dest='target', choices=WRITERS, help='format of DST; not for mmengine'
+    )
+    parser.add_argument(
+        '--trust', action='store_true', help='run code from SRC, for --from mmengine'
     )
     parser.add_argument(
         '--heads',
@@ -64,7 +77,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help='input of cmae-released; bgr (default) is turned to rgb',
     )
     parser.add_argument('--force', action='store_true', help='replace DST')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if (args.source == 'mmengine') == (args.target is not None):
+        parser.error('--from mmengine takes no --to; every other needs one')
+    if args.trust and args.source != 'mmengine':
+        parser.error(f'--trust is for --from mmengine; {args.source} needs none')
+    return args
 
 
 def describe(done: Conversion) -> str:
@@ -94,21 +112,27 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line."""
     args = parse_args(argv)
     try:
-        done = convert(
-            args.src,
-            args.dst,
-            args.source,
-            args.target,
-            heads=args.heads,
-            grid=args.grid and tuple(args.grid),
-            channels=args.channels,
-            force=args.force,
-        )
+        if args.source == 'mmengine':
+            names = make_plain(args.src, args.dst, trust=args.trust, force=args.force)
+            said = f'called from the file: {", ".join(names) or "nothing"}'
+        else:
+            said = describe(
+                convert(
+                    args.src,
+                    args.dst,
+                    args.source,
+                    args.target,
+                    heads=args.heads,
+                    grid=args.grid and tuple(args.grid),
+                    channels=args.channels,
+                    force=args.force,
+                )
+            )
     except UsageError as error:
         complain(error, 2)
     except (ConversionError, OSError) as error:
         complain(error, 1)
-    print(describe(done))
+    print(said)
     print(f'written to {args.dst}')
 
 

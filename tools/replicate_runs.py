@@ -181,7 +181,12 @@ def measure(run: dict, root: Path) -> dict[str, float]:
         )
         numbers = experiment.evaluate(run, checkpoint, work_dir)
     numbers['pretrain_seconds'] = seconds
-    return {name: round(value, 2) for name, value in numbers.items()}
+    return rounded(numbers)
+
+
+def rounded(numbers: dict[str, float]) -> dict[str, float]:
+    """Two digits, as Python's own numbers: metrics also give NumPy's."""
+    return {name: round(float(value), 2) for name, value in numbers.items()}
 
 
 def _prepare(cfg: Config, work_dir: Path, seed: int) -> None:

@@ -8,6 +8,7 @@ that, and where it is also a target, writes it. timm, transformers and safetenso
 
 from .convert import READERS, TOLERANCE, WRITERS, Conversion, convert
 from .errors import ConversionError, UsageError
+from .trusted import make_plain
 
 __all__ = [
     'READERS',
@@ -17,4 +18,5 @@ __all__ = [
     'ConversionError',
     'UsageError',
     'convert',
+    'make_plain',
 ]

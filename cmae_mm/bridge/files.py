@@ -2,7 +2,6 @@
 
 import json
 import os
-import pickle
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -45,10 +44,6 @@ _NOT_WANTED = (
     ('numpy._core.multiarray', '_reconstruct'),
     ('numpy._core.multiarray', 'scalar'),
 )
-_OTHER_WAY = (
-    ' Another way, where you trust its origin: load it with torch.load(file, '
-    "weights_only=False), which runs that code, and save its 'state_dict' alone."
-)
 
 
 def _stand_ins() -> Any:
@@ -83,8 +78,7 @@ def read_checkpoint(path: Path) -> dict:
         with _stand_ins():
             checkpoint = load_checkpoint_file(str(path), map_location='cpu')
     except RuntimeError as error:
-        refused = isinstance(error.__cause__, pickle.UnpicklingError)
-        raise ConversionError(f'{error}{_OTHER_WAY if refused else ""}') from error
+        raise ConversionError(str(error)) from error
     if not isinstance(checkpoint, dict):
         raise ConversionError(
             f'{path} holds a {type(checkpoint).__name__}; needed: a checkpoint, that '

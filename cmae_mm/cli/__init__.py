@@ -13,7 +13,10 @@ import click
 from cmae_mm.version import __version__
 
 # Name -> module. Help lists them in this order.
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    'inspect': 'cmae_mm.cli.inspect',
+    'scan': 'cmae_mm.cli.scan',
+}
 
 
 class LazyGroup(click.Group):

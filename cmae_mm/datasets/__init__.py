@@ -1,5 +1,7 @@
 from .fast_views import FastMasterCrop, TwoViews
+from .load_image import LoadImage
 from .loading import LoadMultibandImage
+from .normalize_bands import NormalizeBands
 from .only_rgb import OnlyRGB
 from .pixel_shift import PixelShift
 from .sampling import EndlessBatchSampler, SeededSampler
@@ -9,7 +11,9 @@ from .sampling import EndlessBatchSampler, SeededSampler
 __all__ = [
     'EndlessBatchSampler',
     'FastMasterCrop',
+    'LoadImage',
     'LoadMultibandImage',
+    'NormalizeBands',
     'OnlyRGB',
     'PixelShift',
     'SeededSampler',

@@ -10,13 +10,13 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
-from mmengine import fileio
 from mmpretrain.datasets.transforms import RandomResizedCrop
 
 from cmae_mm.registry import TRANSFORMS
 
-from . import fast_ops, jpeg
+from . import fast_ops
 from .colour import DrawColour, apply_colour
+from .decoder import MAX_PIXELS, ImageDecoder
 from .pixel_shift import PixelShift
 from .sampling import seed_sample
 
@@ -25,7 +25,7 @@ from .sampling import seed_sample
 class FastMasterCrop(RandomResizedCrop):
     """Read a file, cut out the master crop, resize it, and flip it or not.
 
-    Stands for ``LoadImageFromFile``, ``RandomResizedCrop`` with Pillow's bicubic
+    Stands for :class:`LoadImage`, ``RandomResizedCrop`` with Pillow's bicubic
     filter, and ``RandomFlip``. One step, since a crop that is known before the
     image is decoded saves the rows below it.
 
@@ -42,11 +42,13 @@ class FastMasterCrop(RandomResizedCrop):
             Defaults to (0.2, 1.0), which is what paper and released recipe take.
         aspect_ratio_range (tuple[float, float]): Defaults to (3 / 4, 4 / 3).
         flip_prob (float): How often to mirror left and right. Defaults to 0.5.
-        backend_args (dict, optional): Where files are stored, as in
-            ``LoadImageFromFile``. Defaults to the local disk.
+        max_pixels (int): See :class:`cmae_mm.datasets.decoder.ImageDecoder`, also for
+            the next two. Defaults to 2**27.
+        value_range (tuple[float, float], optional): Defaults to None.
+        backend_args (dict, optional): Defaults to the local disk.
 
     Raises:
-        ValueError: If a file is no image.
+        Refused: If a file is not taken.
     """
 
     def __init__(
@@ -55,6 +57,8 @@ class FastMasterCrop(RandomResizedCrop):
         crop_ratio_range: tuple[float, float] = (0.2, 1.0),
         aspect_ratio_range: tuple[float, float] = (3 / 4, 4 / 3),
         flip_prob: float = 0.5,
+        max_pixels: int = MAX_PIXELS,
+        value_range: tuple[float, float] | None = None,
         backend_args: dict | None = None,
     ) -> None:
         super().__init__(
@@ -65,37 +69,21 @@ class FastMasterCrop(RandomResizedCrop):
             backend='pillow',
         )
         self.flip_prob = flip_prob
-        self.backend_args = backend_args
+        self.decoder = ImageDecoder(max_pixels, value_range, backend_args)
 
     def transform(self, results: dict) -> dict:
         """Turn the file into its master crop."""
         seed_sample(results)
-        path = results['img_path']
-        data = fileio.get(path, backend_args=self.backend_args)
-        try:
-            crop = self._decode_crop(data)
-        except ValueError as error:
-            raise ValueError(
-                f'{path} cannot be read ({error}). Remove it from the data set, or '
-                'download it again.'
-            ) from error
+        crop = self.decoder.load_crop(results['img_path'], self._draw_crop)
         img = fast_ops.resize(crop, tuple(self.scale))
         results['flip'] = bool(np.random.rand() < self.flip_prob)
         results['img'] = cv2.flip(img, 1) if results['flip'] else img
         results['img_shape'] = img.shape[:2]
         return results
 
-    def _decode_crop(self, data: bytes) -> np.ndarray:
-        """Draw the crop, and decode it with as few rows as possible."""
-        frame = jpeg.read_frame(data)
-        if frame is None:
-            img = jpeg.decode(data)
-            top, left, height, width = self.rand_crop_params(img)
-        else:
-            shape = SimpleNamespace(shape=(frame.height, frame.width))
-            top, left, height, width = self.rand_crop_params(shape)
-            img = jpeg.decode_rows(data, frame, top + height)
-        return img[top : top + height, left : left + width]
+    def _draw_crop(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Draw top, left, height and width of the crop."""
+        return self.rand_crop_params(SimpleNamespace(shape=(height, width)))
 
 
 @TRANSFORMS.register_module()

@@ -2,7 +2,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mmpretrain.datasets import CustomDataset
@@ -81,7 +81,10 @@ class UnlabelledImages(CustomDataset):
         else:
             names, _ = get_samples(self.img_prefix, None, self.is_valid_file)
             if not names:
-                raise ValueError(self._describe_emptiness())
+                files, _ = get_samples(self.img_prefix, None, lambda filename: True)
+                raise ValueError(
+                    describe_emptiness(self.img_prefix, files, self.extensions)
+                )
         paths = [os.path.join(self.img_prefix, name) for name in names]
         if self.ann_file:
             self._check_existence(paths)
@@ -91,17 +94,6 @@ class UnlabelledImages(CustomDataset):
         """Whether a path, relative to the folder, is an image and not hidden."""
         hidden = any(part.startswith('.') for part in Path(filename).parts)
         return not hidden and super().is_valid_file(filename)
-
-    def _describe_emptiness(self) -> str:
-        """Say what is in the folder instead of images."""
-        files, _ = get_samples(self.img_prefix, None, lambda filename: True)
-        kinds = Counter(Path(file).suffix.lower() or 'no ending' for file in files)
-        found = ', '.join(f'{count} {kind}' for kind, count in kinds.most_common(5))
-        return (
-            f'There are no images below {self.img_prefix}: {found or "no files"}. '
-            f'Images end in {" ".join(sorted(self.extensions))}. Set data_root to '
-            'the folder with your images, or convert them.'
-        )
 
     def _check_existence(self, paths: list[str]) -> None:
         """Raise if files are missing; looks once into each folder, not each file."""
@@ -124,6 +116,28 @@ class UnlabelledImages(CustomDataset):
                 f'missing: {", ".join(missing[:5])}{" ..." * (len(missing) > 5)}. '
                 f'Paths in the list are relative to data_root/data_prefix.{hint}'
             )
+
+
+def describe_emptiness(
+    folder: str, files: Iterable[str], extensions: Iterable[str] = EXTENSIONS
+) -> str:
+    """Say what is in a folder instead of images.
+
+    Args:
+        folder (str): The folder.
+        files (Iterable[str]): All files in it.
+        extensions (Iterable[str]): The ends of images' names.
+
+    Returns:
+        str: For an error.
+    """
+    kinds = Counter(Path(file).suffix.lower() or 'no ending' for file in files)
+    found = ', '.join(f'{count} {kind}' for kind, count in kinds.most_common(5))
+    return (
+        f'There are no images below {folder}: {found or "no files"}. Images end in '
+        f'{" ".join(sorted(extensions))}. Give the folder with your images '
+        '(data_root), or convert them.'
+    )
 
 
 def read_list(file: str) -> list[str]:

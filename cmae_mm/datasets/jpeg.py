@@ -1,12 +1,10 @@
-"""Decoding of no more of an image file than a crop of it needs.
+"""Decoding of no more of a JPEG file than a crop of it needs.
 
-JPEG goes through simplejpeg where that is installed (requirements/fast.txt), all
-else through OpenCV; the pixels are those of ``LoadImageFromFile`` either way.
+It takes simplejpeg (requirements/fast.txt); the pixels are those of OpenCV.
 """
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 try:
@@ -94,19 +92,29 @@ def decode_rows(data: bytes, frame: Frame, rows: int) -> np.ndarray:
     return simplejpeg.decode_jpeg(data, 'BGR', strict=False)
 
 
-def decode(data: bytes) -> np.ndarray:
-    """Decode any image that OpenCV knows, turned upright as its EXIF data say.
+def find_damage(data: bytes) -> str | None:
+    """Decode a whole file and listen to the warnings of the decoder.
+
+    Decoders go on after damage inside a file, with wrong colours or grey from there
+    on, and most of them say nothing.
 
     Args:
         data (bytes): The whole file.
 
     Returns:
-        ndarray: uint8, (H, W, 3), BGR.
-
-    Raises:
-        ValueError: If it is none.
+        str | None: None if it decodes without a word; the first warning, in the words
+        of libjpeg; or '' if nothing can be said, without simplejpeg or for a file that
+        it cannot decode.
     """
-    img = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if img is None:
-        raise ValueError(f'{len(data)} bytes that are no image OpenCV can decode')
-    return img
+    if simplejpeg is None:
+        return ''
+    try:
+        simplejpeg.decode_jpeg(data, 'BGR', strict=True)
+        return None
+    except ValueError as error:
+        damage = str(error)
+    try:
+        simplejpeg.decode_jpeg(data, 'BGR', strict=False)
+    except ValueError:  # more than a warning
+        return ''
+    return damage

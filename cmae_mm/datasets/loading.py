@@ -1,11 +1,13 @@
 import io
 
 import cv2
-import mmengine.fileio as fileio
 import numpy as np
 from mmcv.transforms import BaseTransform
 
 from cmae_mm.registry import TRANSFORMS
+
+from .decoder import read_file
+from .refused import Refused
 
 # Classic and big TIFF, each in both byte orders.
 TIFF_STARTS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
@@ -32,8 +34,8 @@ class LoadMultibandImage(BaseTransform):
         channels (int): Number of channels that every image must have.
 
     Raises:
-        ValueError: If a file cannot be decoded, has another number of channels,
-            or holds complex numbers, NaN or infinity.
+        Refused: If a file cannot be decoded, or holds NaN or infinity.
+        ValueError: If it has another number of channels, or complex numbers.
         ImportError: If there is a TIFF but no tifffile.
     """
 
@@ -52,7 +54,7 @@ class LoadMultibandImage(BaseTransform):
             dict: The same with ``img``, (H, W, channels), uint8 or float32.
         """
         path = results['img_path']
-        image = _decode(fileio.get(path), path)
+        image = _decode(read_file(path), path)
         height, width, found = image.shape
         if found != self.channels:
             raise ValueError(
@@ -74,11 +76,10 @@ def _decode(content: bytes, path: str) -> np.ndarray:
     """Decode the content of a file to (H, W, channels), channels as in the file."""
     if content.startswith(TIFF_STARTS):
         return _decode_tiff(content, path)
-    # OpenCV complains about no bytes at all in words of its own.
-    data = np.frombuffer(content or b'\0', np.uint8)
+    data = np.frombuffer(content, np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     if image is None:
-        raise ValueError(
+        raise Refused(
             f'{path} ({len(content)} bytes) cannot be decoded: it is damaged, cut '
             'off, or of a format that OpenCV does not know. Try PNG or TIFF.'
         )
@@ -100,7 +101,7 @@ def _decode_tiff(content: bytes, path: str) -> np.ndarray:
         with tifffile.TiffFile(io.BytesIO(content)) as file:
             image, axes = file.series[0].asarray(), file.series[0].axes
     except Exception as error:  # what a damaged file makes it raise has no limit
-        raise ValueError(
+        raise Refused(
             f'{path} ({len(content)} bytes) cannot be read as TIFF; it may be cut '
             f'off or of a rare kind. tifffile says: {error}. Files compressed by '
             'LZW, JPEG and the like also need: pip install imagecodecs'
@@ -126,7 +127,7 @@ def _to_uint8_or_float32(image: np.ndarray, path: str) -> np.ndarray:
         )
     image = np.ascontiguousarray(image, dtype=np.float32)
     if not np.isfinite(image).all():
-        raise ValueError(
+        raise Refused(
             f'{path} holds NaN or infinity (pixels without data?), which would '
             'spoil the training. Fill them beforehand, with the mean of their band.'
         )

@@ -2,6 +2,7 @@ from .autocast import AutocastOptimWrapper
 from .checkpoint import PlainCheckpointHook
 from .compile_hook import CompileHook
 from .deferred_info import DeferredRuntimeInfoHook
+from .durable_checkpoint import DurableCheckpointHook
 from .endless_loop import EndlessEpochLoop
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .micro_batches import MicroBatchTrainLoop
@@ -13,6 +14,7 @@ __all__ = [
     'CheckPretrainedHook',
     'CompileHook',
     'DeferredRuntimeInfoHook',
+    'DurableCheckpointHook',
     'EndlessEpochLoop',
     'LayerDecayOptimWrapperConstructor',
     'MicroBatchTrainLoop',

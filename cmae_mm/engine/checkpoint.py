@@ -6,6 +6,7 @@ read the files of the same run. Here a hook turns everything into tensors and
 plain types before a file is written; :mod:`cmae_mm.safe_loading` reads it.
 """
 
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -54,16 +55,17 @@ def to_plain(value: Any, where: str = 'checkpoint') -> Any:
 
     Returns:
         The same content; NumPy scalars as Python ones, arrays and sets as lists,
-        history buffers as dicts of tensors. Dicts are changed in place.
+        history buffers as dicts of tensors. Plain dicts are changed in place.
 
     Raises:
         TypeError: If something else is found, for instance an object of a class
             that only its own code could read back.
     """
-    if isinstance(value, (torch.Tensor, str, int, float, bool, type(None))):
-        if isinstance(value, np.generic):  # np.float64 is a float
-            return value.item()
+    if isinstance(value, (torch.Tensor, type(None))):
         return value
+    for plain in (bool, int, float, str):
+        if isinstance(value, plain):  # np.float64 is a float, and becomes one
+            return plain(value)
     if isinstance(value, HistoryBuffer):
         values, counts = value.data
         return {
@@ -73,6 +75,8 @@ def to_plain(value: Any, where: str = 'checkpoint') -> Any:
             'length': value.max_length,
         }
     if isinstance(value, dict):
+        if type(value) not in (dict, OrderedDict):
+            value = dict(value)
         for key in list(value):
             value[key] = to_plain(value[key], f'{where}.{key}')
         return value

@@ -1,7 +1,10 @@
+import torch
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
 from cmae_mm.datasets.sampling import EndlessBatchSampler
+from cmae_mm.guards.failures import explain_failures
+from cmae_mm.guards.workers import with_timeout
 from cmae_mm.registry import LOOPS
 
 
@@ -26,6 +29,7 @@ class EndlessEpochLoop(EpochBasedTrainLoop):
     """
 
     def __init__(self, runner: Runner, dataloader: dict | DataLoader, **kwargs) -> None:
+        dataloader = with_timeout(dataloader)
         if isinstance(dataloader, dict) and 'batch_sampler' not in dataloader:
             dataloader = {**dataloader}
             dataloader['batch_sampler'] = dict(
@@ -41,6 +45,11 @@ class EndlessEpochLoop(EpochBasedTrainLoop):
                 "batch_sampler=dict(type='cmae_mm.EndlessBatchSampler')."
             )
         self._batches = None
+
+    def run(self) -> torch.nn.Module:
+        """Launch training; workers that die and memory that is full are explained."""
+        with explain_failures(self.dataloader):
+            return super().run()
 
     def run_epoch(self) -> None:
         """Train for as many batches as an epoch has."""

@@ -1,7 +1,9 @@
-# What every config of this project needs: our types, and checkpoints that can be
-# read back (tensors and plain types only) and that fit the model.
+# What every config of this project needs: our types, checkpoints that can be read
+# back (tensors and plain types only) and that fit the model, and an end in order when
+# a signal asks for it.
 custom_imports = dict(imports=['cmae_mm'], allow_failed_imports=False)
 custom_hooks = [
     dict(type='cmae_mm.PlainCheckpointHook'),
     dict(type='cmae_mm.CheckPretrainedHook'),
+    dict(type='cmae_mm.StopOnSignalHook'),
 ]

@@ -1,10 +1,13 @@
 # Runtime of pre-training: few checkpoints, another seed on each rank, losses that are
-# read from the GPU only when they are logged, and, on several GPUs, gradients that lie
-# where they are summed instead of in a copy.
+# read from the GPU only when they are logged, a watch over numbers and features, and,
+# on several GPUs, gradients that lie where they are summed instead of in a copy.
 _base_ = './classify_runtime.py'
 default_hooks = dict(
     checkpoint=dict(interval=1, max_keep_ckpts=3),
     runtime_info=dict(type='cmae_mm.DeferredRuntimeInfoHook'),
+    quarantine=dict(type='cmae_mm.QuarantineHook'),
+    finite=dict(type='cmae_mm.FiniteStepsHook'),
+    collapse=dict(type='cmae_mm.CollapseHook'),
 )
 randomness = dict(seed=0, diff_rank_seed=True)
 model_wrapper_cfg = dict(

@@ -44,6 +44,7 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=1e-6, by_epoch=False, begin=0, end=1500),
     dict(type='PolyLR', eta_min=0.0, power=1.0, begin=1500, end=160000, by_epoch=False),
 ]
+default_hooks = dict(checkpoint=dict(type='cmae_mm.DurableCheckpointHook'))
 train_dataloader = dict(batch_size=2)
 # Ratios 0.5, 0.75, 1, 1.25, 1.5 and 1.75 of the test size, but never below the crop of
 # 512: so mmsegmentation has tested MAE. Its present base file scales the image as it

@@ -47,6 +47,7 @@ val_dataloader = dict(
     batch_size=1, dataset=dict(ann_file='annotations/instances_val.json', **photos)
 )
 _base_.val_dataloader.dataset.pipeline[1].scale = (480, 360)
+_base_.test_dataloader.dataset.pipeline[1].scale = (480, 360)
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file='data/camvid/annotations/instances_val.json')
 test_evaluator = val_evaluator

@@ -32,7 +32,7 @@ train_dataloader = dict(
         pipeline=pipeline,
     ),
 )
-test_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+test_pipeline = [dict(type='cmae_mm.LoadImage'), dict(type='PackInputs')]
 labelled = dict(
     _delete_=True,
     type='CustomDataset',

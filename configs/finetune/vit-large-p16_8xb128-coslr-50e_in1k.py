@@ -16,3 +16,4 @@ model = dict(
     backbone=dict(init_cfg=dict(checkpoint='work_dirs/pretrain/epoch_300.pth'))
 )
 optim_wrapper = dict(constructor='cmae_mm.LayerDecayOptimWrapperConstructor')
+default_hooks = dict(checkpoint=dict(type='cmae_mm.DurableCheckpointHook'))

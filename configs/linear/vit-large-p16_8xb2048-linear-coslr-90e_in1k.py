@@ -16,3 +16,4 @@ model = dict(
     backbone=dict(init_cfg=dict(checkpoint='work_dirs/pretrain/epoch_300.pth'))
 )
 auto_scale_lr = dict(base_batch_size=16384)
+default_hooks = dict(checkpoint=dict(type='cmae_mm.DurableCheckpointHook'))

@@ -34,7 +34,7 @@ train_dataloader = dict(
     ),
 )
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='cmae_mm.LoadImage'),
     dict(type='Resize', scale=64, backend='pillow', interpolation='bicubic'),
     dict(type='PackInputs'),
 ]

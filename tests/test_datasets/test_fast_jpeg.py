@@ -76,11 +76,23 @@ def test_files_that_need_all_rows_are_left_to_opencv():
         b'',
     ):
         assert jpeg.read_frame(data) is None
-    turned = jpeg.decode(save(img, exif=sideways))
-    assert turned.shape == (30, 40, 3), 'upright'
-    assert np.array_equal(jpeg.decode(png), img)
 
 
-def test_no_image_explains_itself():
-    with pytest.raises(ValueError, match='5 bytes that are no image'):
-        jpeg.decode(b'hello')
+def damaged_inside():
+    """The last rows of blocks are missing, the end marker is not."""
+    data = save(picture(100, 133))
+    return data[: len(data) * 3 // 4] + data[-2:]
+
+
+@needs_simplejpeg
+def test_damage_inside_is_heard_of():
+    for options in ({}, dict(progressive=True), dict(mode='CMYK'), dict(mode='L')):
+        assert jpeg.find_damage(save(picture(100, 133), **options)) is None
+    assert jpeg.find_damage(save(picture(100, 133)) + b'more') is None
+    assert 'remature end' in jpeg.find_damage(damaged_inside())
+    assert jpeg.find_damage(b'hello') == '', 'nothing that it could say'
+
+
+def test_without_simplejpeg_nothing_is_said_of_damage(monkeypatch):
+    monkeypatch.setattr(jpeg, 'simplejpeg', None)
+    assert jpeg.find_damage(damaged_inside()) == ''

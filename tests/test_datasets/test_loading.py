@@ -15,6 +15,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from cmae_mm.datasets import LoadMultibandImage, PixelShift
+from cmae_mm.datasets.refused import Refused
 
 CONFIG = Path(__file__).parents[2] / 'configs/_base_/datasets/multiband_two-views.py'
 
@@ -132,7 +133,7 @@ class TestTiff:
         path = tmp_path / 'a.tif'
         for length in (5, 100):
             path.write_bytes(path.read_bytes()[:length])
-            with pytest.raises(ValueError, match='a.tif .* cannot be read as TIFF'):
+            with pytest.raises(Refused, match='a.tif .* cannot be read as TIFF'):
                 load(path, 12)
 
     @pytest.mark.parametrize('hole', [np.nan, np.inf])
@@ -140,7 +141,7 @@ class TestTiff:
         image = pixels(2, np.float32)
         image[3, 4, 1] = hole
         write_bands(tmp_path / 'a.tif', image)
-        with pytest.raises(ValueError, match='a.tif holds NaN or infinity'):
+        with pytest.raises(Refused, match='a.tif holds NaN or infinity'):
             load(tmp_path / 'a.tif', 2)
 
     def test_complex_numbers_explain_themselves(self, tmp_path):
@@ -166,14 +167,17 @@ def test_another_number_of_channels_explains_itself(tmp_path):
     assert 'channels=12 are expected' in message and 'in_channels=4' in message
 
 
-@pytest.mark.parametrize('content', [b'', b'no image', None])
+@pytest.mark.parametrize('content', [b'no image', None])
 def test_damaged_files_explain_themselves(content, tmp_path):
     path = tmp_path / 'a.png'
     if content is None:
         cv2.imwrite(str(path), pixels(1))
         content = path.read_bytes()[:20]
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=rf'a.png \({len(content)} bytes\)'):
+    with pytest.raises(Refused, match=rf'a.png \({len(content)} bytes\)'):
+        load(path, 1)
+    path.write_bytes(b'')
+    with pytest.raises(Refused, match='a.png cannot be read: it is empty'):
         load(path, 1)
 
 

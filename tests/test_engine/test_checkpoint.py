@@ -1,8 +1,10 @@
+import enum
 from collections import OrderedDict
 
 import numpy as np
 import pytest
 import torch
+from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
@@ -38,6 +40,17 @@ def test_numpy_becomes_python():
     plain = to_plain(dict(a=np.float64(1.5), b=np.arange(3), c=np.int32(2)))
     assert plain == dict(a=1.5, b=[0, 1, 2], c=2)
     assert type(plain['a']) is float
+
+
+def test_subclasses_of_plain_types_become_plain(tmp_path):
+    class Level(enum.IntEnum):
+        HIGH = 3
+
+    config = ConfigDict(a=dict(b=1))
+    plain = to_plain(dict(config=config, name=np.str_('x'), level=Level.HIGH, yes=True))
+    assert plain == dict(config=dict(a=dict(b=1)), name='x', level=3, yes=True)
+    torch.save(plain, tmp_path / 'plain.pth')
+    assert torch.load(tmp_path / 'plain.pth', weights_only=True) == plain
 
 
 def test_objects_are_refused_with_their_place():

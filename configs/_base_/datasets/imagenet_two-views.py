@@ -4,7 +4,7 @@
 # colour operations get RGB, too (NumpyToPIL).
 data_root = 'data/imagenet/'
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='cmae_mm.LoadImage'),
     dict(
         type='RandomResizedCrop',  # master crop: view size + largest shift
         scale=255,
@@ -61,7 +61,7 @@ train_dataloader = dict(
 
 # `mim test` of pre-training: k-NN of the validation in the training images.
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='cmae_mm.LoadImage'),
     dict(
         type='ResizeEdge',
         scale=256,

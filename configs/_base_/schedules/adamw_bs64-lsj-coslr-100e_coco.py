@@ -33,4 +33,5 @@ param_scheduler = [
 # The longer side of test images is what the positions were trained for.
 _base_.val_dataloader.dataset.pipeline[1].scale = image_size
 test_dataloader = _base_.val_dataloader
+default_hooks = dict(checkpoint=dict(type='cmae_mm.DurableCheckpointHook'))
 randomness = dict(seed=0)
