@@ -7,6 +7,7 @@ from functools import partial
 import torch
 from mmcv.cnn.bricks.transformer import FFN
 from mmengine._strategy import FSDPStrategy
+from mmengine.dist import is_main_process
 from mmengine.model import MMFullyShardedDataParallel
 from mmpretrain.models.utils import MultiheadAttention
 from torch import nn
@@ -35,17 +36,40 @@ class ShardedStrategy(FSDPStrategy):
             state_dict_cfg='full',
             **kwargs,
         )
+        self._gathered: tuple[dict, dict] | None = None
         # What is on the CPU already must not be moved there: torch would free it.
         on_gpu = torch.cuda.is_available()
         self.state_dict_config.offload_to_cpu = on_gpu
         self.optim_state_dict_config.offload_to_cpu = on_gpu
 
+    def gather(self) -> None:
+        """Bring weights and optimiser state together on rank 0, for the next save.
+
+        To be called on all ranks. The save itself can then be the work of rank 0 alone.
+        """
+        gathered = self.model_state_dict(), self.optim_state_dict()
+        if is_main_process():
+            self._gathered = gathered
+
+    def model_state_dict(self) -> dict:
+        """All weights on rank 0, an empty dict on the others."""
+        return self._gathered[0] if self._gathered else super().model_state_dict()
+
     def optim_state_dict(self) -> dict:
         """The optimiser's whole state on rank 0, an empty dict on the others."""
+        if self._gathered:
+            return self._gathered[1]
         state = super().optim_state_dict()
         if state:  # the rate to be logged, which torch leaves out
             state['base_param_settings'] = self.optim_wrapper.base_param_settings
         return state
+
+    def save_checkpoint(self, filename: str, **kwargs) -> None:
+        """Save what was gathered, or gather it: then all ranks must come here."""
+        try:
+            super().save_checkpoint(filename, **kwargs)
+        finally:
+            self._gathered = None
 
     def load_optim_state_dict(self, state_dict: dict) -> None:
         """Give each process its slices of the optimiser's whole state."""
