@@ -3,6 +3,7 @@ from mmcv.transforms import BaseTransform
 from cmae_mm.registry import TRANSFORMS
 
 from .decoder import MAX_PIXELS, ImageDecoder
+from .sampling import seed_sample
 
 
 @TRANSFORMS.register_module()
@@ -12,6 +13,9 @@ class LoadImage(BaseTransform):
     Stands for ``LoadImageFromFile`` and gives the same pixels; it differs where that
     one gives wrong ones, None or an assertion. Never returns None, upon which MMEngine
     would put a random other image in the place of this one.
+
+    At the head of a pipeline it is where the random numbers of a sample start anew (see
+    :class:`cmae_mm.SeededSampler`).
 
     Required key: ``img_path``. Added keys: ``img`` (uint8, (H, W, 3), BGR),
     ``img_shape`` and ``ori_shape`` (H, W).
@@ -43,6 +47,7 @@ class LoadImage(BaseTransform):
         Returns:
             dict: The same with ``img``.
         """
+        seed_sample(results)
         img = self.decoder.load(results['img_path'])
         results['img'] = img
         results['img_shape'] = results['ori_shape'] = img.shape[:2]

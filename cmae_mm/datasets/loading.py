@@ -8,6 +8,7 @@ from cmae_mm.registry import TRANSFORMS
 
 from .decoder import read_file
 from .refused import Refused
+from .sampling import seed_sample
 
 # Classic and big TIFF, each in both byte orders.
 TIFF_STARTS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
@@ -53,6 +54,7 @@ class LoadMultibandImage(BaseTransform):
         Returns:
             dict: The same with ``img``, (H, W, channels), uint8 or float32.
         """
+        seed_sample(results)
         path = results['img_path']
         image = _decode(read_file(path), path)
         height, width, found = image.shape

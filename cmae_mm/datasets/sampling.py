@@ -1,8 +1,11 @@
 """Random numbers that depend on (seed, epoch, sample) alone."""
 
+import random
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
+import torch
 from mmengine.dataset import DefaultSampler
 from torch.utils.data import BatchSampler, Sampler
 
@@ -41,27 +44,33 @@ class SampleIndex(int):
 
 
 def seed_sample(results: dict) -> None:
-    """Start NumPy's global generator anew for this sample.
+    """Start the global generators of Python, NumPy and torch anew for this sample.
 
-    All random steps of the fast pipeline draw from it, as those of mmcv and
-    mmpretrain do; those of torchvision (the reference pipeline's colours) draw from
-    torch's. With an index that knows no draw, nothing happens.
+    The random steps of mmcv, of mmpretrain and of the fast pipeline draw from
+    NumPy's, those of torchvision from torch's. With an index that knows no draw,
+    nothing happens.
 
     Args:
         results (dict): At the start of a pipeline, with ``sample_idx``.
     """
     draw = getattr(results.get('sample_idx'), 'draw', None)
-    if draw is not None:
-        np.random.seed(draw)
+    if draw is None:
+        return
+    np.random.seed(draw)
+    words = np.random.SeedSequence(draw).generate_state(2, np.uint64).tolist()
+    # Not torch.manual_seed, which would seed the GPU, too.
+    torch.default_generator.manual_seed(words[0])
+    random.seed(words[1])
 
 
 @DATA_SAMPLERS.register_module()
 class SeededSampler(DefaultSampler):
     """The order of :class:`DefaultSampler`, in indices that know seed and epoch.
 
-    With ``cmae_mm.FastMasterCrop`` at the head of the pipeline, a sample of an
-    epoch is the same for any number of workers, any number of processes, and
-    after a restart; with other pipelines it is a :class:`DefaultSampler`. All
+    With a step at the head of the pipeline that calls :func:`seed_sample`, as our
+    own do, a sample of an epoch is the same for any number of workers, any number of
+    processes, and after a restart; with other pipelines it is a
+    :class:`DefaultSampler`. All
     processes share the seed, whatever ``diff_rank_seed``. It follows from
     ``randomness.seed``; give ``seed`` to fix it.
 
@@ -103,13 +112,16 @@ class EndlessBatchSampler(BatchSampler):
                 "epochs. Take sampler=dict(type='cmae_mm.SeededSampler')."
             )
         super().__init__(sampler, batch_size, drop_last)
+        self.skip = 0  # batches of the first epoch that were trained on before
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Start at the sampler's epoch, and count on from there."""
+        """Start at the sampler's epoch after ``skip`` batches, and count on."""
         # Its own count: while batches are prefetched, the runner still sets the
         # sampler to the epoch it trains in.
         epoch = self.sampler.epoch
+        self.sampler.set_epoch(epoch)
+        yield from islice(super().__iter__(), self.skip, None)
         while True:
+            epoch += 1
             self.sampler.set_epoch(epoch)
             yield from super().__iter__()
-            epoch += 1

@@ -4,6 +4,7 @@ from .compile_hook import CompileHook
 from .deferred_info import DeferredRuntimeInfoHook
 from .durable_checkpoint import DurableCheckpointHook
 from .endless_loop import EndlessEpochLoop
+from .exact_resume import ExactResumeHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .micro_batches import MicroBatchTrainLoop
 from .pretrained import CheckPretrainedHook
@@ -16,6 +17,7 @@ __all__ = [
     'DeferredRuntimeInfoHook',
     'DurableCheckpointHook',
     'EndlessEpochLoop',
+    'ExactResumeHook',
     'LayerDecayOptimWrapperConstructor',
     'MicroBatchTrainLoop',
     'PlainCheckpointHook',

@@ -1,5 +1,5 @@
 import torch
-from mmengine.hooks import CheckpointHook, LoggerHook, RuntimeInfoHook
+from mmengine.hooks import LoggerHook, RuntimeInfoHook
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import Runner
 
@@ -31,10 +31,7 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         super().before_train(runner)
         self.waiting: list[dict[str, torch.Tensor | float]] = []
         self.intervals = {
-            hook.interval
-            for hook in runner.hooks
-            if isinstance(hook, LoggerHook)
-            or (isinstance(hook, CheckpointHook) and not hook.by_epoch)
+            hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)
         }
 
     def after_train_iter(
@@ -64,6 +61,10 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
             or self.is_last_train_iter(runner)
         ):
             self.hand_over(runner)
+
+    def prepare_checkpoint(self, runner: Runner) -> None:
+        """A checkpoint is due: its history must be complete."""
+        self.hand_over(runner)
 
     def hand_over(self, runner: Runner) -> None:
         """Write the waiting numbers into the history, in one read of the device."""

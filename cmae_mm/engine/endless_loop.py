@@ -7,6 +7,8 @@ from cmae_mm.guards.failures import explain_failures
 from cmae_mm.guards.workers import with_timeout
 from cmae_mm.registry import LOOPS
 
+from .random_state import undisturbed
+
 
 @LOOPS.register_module()
 class EndlessEpochLoop(EpochBasedTrainLoop):
@@ -16,7 +18,8 @@ class EndlessEpochLoop(EpochBasedTrainLoop):
     with empty queues, and the device waits until one of them has put together a
     whole batch. Here one iterator lasts for the whole training, and batches of
     the next epoch are prepared while the last ones of this epoch train. Hooks,
-    schedulers and checkpoints see the epochs they know.
+    schedulers and checkpoints see the epochs they know. Resumed in the middle of an
+    epoch, it goes on with the next batch, and no image is decoded in vain.
 
     Args:
         runner (Runner): The runner.
@@ -52,12 +55,24 @@ class EndlessEpochLoop(EpochBasedTrainLoop):
             return super().run()
 
     def run_epoch(self) -> None:
-        """Train for as many batches as an epoch has."""
+        """Train for as many batches as an epoch has, or still has."""
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
-        if self._batches is None:  # after the hook that tells the sampler the epoch
+        length = len(self.dataloader)
+        done = self._iter - self._epoch * length  # 0, unless resumed in the middle
+        # After the hook that tells the sampler the epoch. A run that was saved after
+        # the last batch of an epoch only ends that epoch here.
+        if self._batches is None and done < length:
+            self.dataloader.batch_sampler.skip = done
             self._batches = iter(self.dataloader)
-        for idx in range(len(self.dataloader)):
-            self.run_iter(idx, next(self._batches))
+        for idx in range(done, length):
+            self.run_iter(idx, self._next_batch())
         self.runner.call_hook('after_train_epoch')
         self._epoch += 1
+
+    def _next_batch(self) -> dict:
+        """The next batch, drawn apart from the random numbers of the model."""
+        if self.dataloader.num_workers:  # they have generators of their own
+            return next(self._batches)
+        with undisturbed():
+            return next(self._batches)

@@ -2,14 +2,16 @@
 
 import torch
 from mmengine.model import is_model_wrapper
-from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.runner import Runner
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from cmae_mm.registry import LOOPS
 
+from .endless_loop import EndlessEpochLoop
+
 
 @LOOPS.register_module()
-class MicroBatchTrainLoop(EpochBasedTrainLoop):
+class MicroBatchTrainLoop(EndlessEpochLoop):
     """Trains on each batch in equal parts, as if it were computed at once.
 
     Plain gradient accumulation would show every part only its own negatives.
@@ -24,7 +26,7 @@ class MicroBatchTrainLoop(EpochBasedTrainLoop):
         dataloader (DataLoader or dict): Its batch size is that of the whole batch on
             this rank.
         micro_batches (int): Number of parts, 2 or more; divides the batch size.
-        **kwargs: See :class:`mmengine.runner.EpochBasedTrainLoop`.
+        **kwargs: See :class:`EndlessEpochLoop`.
 
     Raises:
         ValueError: If the batch size is not a multiple of ``micro_batches``, or a
@@ -35,13 +37,14 @@ class MicroBatchTrainLoop(EpochBasedTrainLoop):
         self, runner: Runner, dataloader, micro_batches: int, **kwargs
     ) -> None:
         super().__init__(runner, dataloader, **kwargs)
-        batch_size = self.dataloader.batch_size
+        batches = self.dataloader.batch_sampler
+        batch_size = batches.batch_size
         if micro_batches < 2 or batch_size % micro_batches:
             raise ValueError(
                 f'micro_batches={micro_batches} does not cut a batch of {batch_size} '
                 'into two or more equal parts.'
             )
-        if not self.dataloader.drop_last:
+        if not batches.drop_last:
             raise ValueError(
                 'Micro-batches need whole batches: set drop_last=True in '
                 'train_dataloader.'

@@ -5,6 +5,7 @@ _base_ = './classify_runtime.py'
 default_hooks = dict(
     checkpoint=dict(interval=1, max_keep_ckpts=3),
     runtime_info=dict(type='cmae_mm.DeferredRuntimeInfoHook'),
+    resume=dict(type='cmae_mm.ExactResumeHook'),
     quarantine=dict(type='cmae_mm.QuarantineHook'),
     finite=dict(type='cmae_mm.FiniteStepsHook'),
     collapse=dict(type='cmae_mm.CollapseHook'),

@@ -27,6 +27,5 @@ train_pipeline = [
 ]
 train_dataloader = dict(
     pin_memory=True,
-    sampler=dict(type='cmae_mm.SeededSampler'),
     dataset=dict(pipeline=train_pipeline),
 )
