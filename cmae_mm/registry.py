@@ -15,6 +15,7 @@ from mmengine.registry import (
     OPTIM_WRAPPER_CONSTRUCTORS as ROOT_OPTIM_WRAPPER_CONSTRUCTORS,
 )
 from mmengine.registry import OPTIM_WRAPPERS as ROOT_OPTIM_WRAPPERS
+from mmengine.registry import RUNNERS as ROOT_RUNNERS
 from mmengine.registry import STRATEGIES as ROOT_STRATEGIES
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
 from mmengine.registry import Registry
@@ -48,3 +49,4 @@ LOOPS = Registry(
 )
 STRATEGIES = Registry('strategy', parent=ROOT_STRATEGIES, locations=['cmae_mm.engine'])
 METRICS = Registry('metric', parent=ROOT_METRICS, locations=['cmae_mm.evaluation'])
+RUNNERS = Registry('runner', parent=ROOT_RUNNERS, locations=['cmae_mm.guards'])

@@ -9,6 +9,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import HOOKS, MODELS, init_default_scope
 
+from cmae_mm.guards import check_config
+
 CONFIGS = Path(__file__).parents[1] / 'configs'
 FILES = sorted(f for f in CONFIGS.glob('*/*.py') if f.parent.name != '_base_')
 NAMES = [str(f.relative_to(CONFIGS)) for f in FILES]
@@ -49,6 +51,8 @@ def test_config_parses_and_builds(name):
     HOOKS.build(cfg.default_hooks.checkpoint)  # refuses to keep a single checkpoint
     assert cfg.default_hooks.checkpoint.type == 'cmae_mm.DurableCheckpointHook'
     assert 'cmae_mm.StopOnSignalHook' in hooks
+    assert 'cmae_mm.CheckSettingsHook' in hooks
+    assert cfg.runner_type == 'cmae_mm.CheckedRunner'
     with torch.device('meta'):
         model = MODELS.build(cfg.model)
     assert sum(p.numel() for p in model.parameters()) > 1e5
@@ -74,6 +78,11 @@ def test_pretraining_names_what_it_cannot_read(name):
         dataset = dataset.get('dataset') or dataset.datasets[0]
     loaders = ('cmae_mm.FastMasterCrop', 'cmae_mm.LoadImage')
     assert dataset.pipeline[0].type in loaders
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_every_setting_is_read_by_somebody(name):
+    assert check_config(parse(name).to_dict()) == []
 
 
 @pytest.mark.parametrize('name', NAMES)

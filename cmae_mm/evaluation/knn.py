@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from mmengine.evaluator import BaseMetric
 from mmengine.runner import Runner, TestLoop
 
+from cmae_mm.guards.labels import compare_labels
+from cmae_mm.guards.refusal import refuse
 from cmae_mm.registry import LOOPS, METRICS
 
 from .features import extract_features
@@ -112,6 +114,9 @@ class KNNTestLoop(TestLoop):
         evaluator (Evaluator, dict or list): With a :class:`KNNAccuracy`.
         bank_dataloader (dict): Labelled training images.
         fp16 (bool): See the base class. Defaults to False.
+
+    Raises:
+        ValueError: If images have no labels, or the classes of the two differ.
     """
 
     def __init__(
@@ -125,6 +130,14 @@ class KNNTestLoop(TestLoop):
         super().__init__(runner, dataloader, evaluator, fp16)
         self.bank_dataloader = runner.build_dataloader(
             bank_dataloader, seed=runner.seed
+        )
+        refuse(
+            compare_labels(
+                dict(
+                    bank_dataloader=self.bank_dataloader.dataset,
+                    test_dataloader=self.dataloader.dataset,
+                )
+            )
         )
 
     def run(self) -> dict:

@@ -3,6 +3,16 @@
 from .collapse import CollapseHook
 from .finite import FiniteStepsHook
 from .quarantine import QuarantineHook
+from .settings import check_config
 from .signals import StopOnSignalHook
+from .start import CheckedRunner, CheckSettingsHook
 
-__all__ = ['CollapseHook', 'FiniteStepsHook', 'QuarantineHook', 'StopOnSignalHook']
+__all__ = [
+    'CheckSettingsHook',
+    'CheckedRunner',
+    'CollapseHook',
+    'FiniteStepsHook',
+    'QuarantineHook',
+    'StopOnSignalHook',
+    'check_config',
+]

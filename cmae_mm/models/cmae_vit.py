@@ -39,7 +39,7 @@ class CMAEViT(MAEViT):
             ``drop_rate``, which would reach the whole images of the target only.
 
     Raises:
-        ValueError: If the patch grid cannot be cut into such cells, or if no
+        ValueError: If the images cannot be cut into such patches and cells, or if no
             cell would stay visible.
         TypeError: If a ``drop_rate`` is given.
     """
@@ -66,6 +66,11 @@ class CMAEViT(MAEViT):
             patch_cfg={'in_channels': in_channels, **(patch_cfg or {})},
             **kwargs,
         )
+        if any(side % patch_size for side in self.img_size):
+            raise ValueError(
+                f'img_size={img_size} is not a multiple of patch_size={patch_size}. '
+                'Take another crop for pre-training.'
+            )
         self.patch_size = patch_size
         self.in_channels = in_channels
         self.masking = BlockMasking(self.patch_resolution, block_size, mask_ratio)
