@@ -9,16 +9,21 @@ from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.registry import LOOPS as ROOT_LOOPS
 from mmengine.registry import METRICS as ROOT_METRICS
+from mmengine.registry import MODEL_WRAPPERS as ROOT_MODEL_WRAPPERS
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import (
     OPTIM_WRAPPER_CONSTRUCTORS as ROOT_OPTIM_WRAPPER_CONSTRUCTORS,
 )
 from mmengine.registry import OPTIM_WRAPPERS as ROOT_OPTIM_WRAPPERS
 from mmengine.registry import RUNNERS as ROOT_RUNNERS
+from mmengine.registry import STRATEGIES as ROOT_STRATEGIES
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
 from mmengine.registry import Registry
 
 MODELS = Registry('model', parent=ROOT_MODELS, locations=['cmae_mm.models'])
+MODEL_WRAPPERS = Registry(
+    'model_wrapper', parent=ROOT_MODEL_WRAPPERS, locations=['cmae_mm.engine']
+)
 TRANSFORMS = Registry(
     'transform', parent=ROOT_TRANSFORMS, locations=['cmae_mm.datasets']
 )
@@ -44,5 +49,6 @@ OPTIM_WRAPPERS = Registry(
 LOOPS = Registry(
     'loop', parent=ROOT_LOOPS, locations=['cmae_mm.engine', 'cmae_mm.evaluation']
 )
+STRATEGIES = Registry('strategy', parent=ROOT_STRATEGIES, locations=['cmae_mm.engine'])
 METRICS = Registry('metric', parent=ROOT_METRICS, locations=['cmae_mm.evaluation'])
 RUNNERS = Registry('runner', parent=ROOT_RUNNERS, locations=['cmae_mm.guards'])

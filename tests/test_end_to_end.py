@@ -84,6 +84,33 @@ def test_pretraining_resumes_and_is_tested(place):
     assert 0 <= results(place / 'knn')['knn/top1'] <= 100
 
 
+def test_two_processes_share_the_batches(place, monkeypatch):
+    """`mim train --launcher pytorch --gpus 2`, without GPUs.
+
+    MMEngine looks for a GPU before it lets processes meet; so they meet before.
+    """
+    (place / 'two_cpus.py').write_text(
+        "import torch\n\ntorch.distributed.init_process_group('gloo')\n"
+    )
+    (place / 'shared.py').write_text(
+        f"_base_ = '{PRETRAIN}'\n"
+        "custom_imports = dict(imports=['cmae_mm', 'two_cpus'])\n"
+        'model_wrapper_cfg = dict(device_ids=None)\n'
+    )
+    found = [str(place), os.environ.get('PYTHONPATH', '')]
+    monkeypatch.setenv('PYTHONPATH', os.pathsep.join(found))
+    options = ['train_cfg.max_epochs=1', 'train_dataloader.batch_size=8']
+    options += ['default_hooks.checkpoint.interval=1']
+    out = mim(
+        place,
+        *('train', 'mmpretrain', 'shared.py', '--work-dir', 'shared'),
+        *('--launcher', 'pytorch', '--gpus', '2', '--cfg-options', *options),
+    )
+    assert 'GPU number: 2' in out
+    # As many steps as one process takes with batches of 16.
+    assert plain(place / 'shared/epoch_1.pth')['meta']['iter'] == 4
+
+
 @pytest.mark.parametrize(
     ('library', 'config', 'options', 'last', 'metric'),
     [

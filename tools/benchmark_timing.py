@@ -71,11 +71,13 @@ def summary(seconds: list[float]) -> dict[str, float]:
     return {name: round(value, 2) for name, value in found.items()}
 
 
-def count_flops(forward: Callable[[], torch.Tensor]) -> int:
-    """FLOPs of the products and the attention of a forward and backward pass."""
+def count_flops(forward: Callable[[], torch.Tensor], backward: bool = True) -> int:
+    """FLOPs of the products and the attention of a forward (and backward) pass."""
     # The fused kernel of the CPU is not counted, plain products are.
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
-        forward().backward()
+        loss = forward()
+        if backward:
+            loss.backward()
     return counter.get_total_flops()
 
 

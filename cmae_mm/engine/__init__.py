@@ -9,6 +9,7 @@ from .freeze_hook import FreezeHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .micro_batches import MicroBatchTrainLoop
 from .pretrained import CheckPretrainedHook
+from .sharding import ShardedCMAE, ShardedStrategy
 
 __all__ = [
     'AutocastOptimWrapper',
@@ -22,4 +23,6 @@ __all__ = [
     'LayerDecayOptimWrapperConstructor',
     'MicroBatchTrainLoop',
     'PlainCheckpointHook',
+    'ShardedCMAE',
+    'ShardedStrategy',
 ]

@@ -7,13 +7,14 @@ import torch
 from mmengine.dist import master_only
 from mmengine.fileio import BaseStorageBackend
 from mmengine.hooks import CheckpointHook
-from mmengine.runner import Runner
+from mmengine.runner import FlexibleRunner, Runner
 
 from cmae_mm.registry import HOOKS
 from cmae_mm.version import __version__
 
 from .durable_files import PARTIAL, what_to_try, written_whole
 from .main_process import on_main_process
+from .sharding import ShardedStrategy
 from .valid_checkpoint import choose_start, read_valid
 
 _KEPT = 'kept_checkpoints'  # in the message hub: names, the oldest first
@@ -67,6 +68,8 @@ class DurableCheckpointHook(CheckpointHook):
         if self.out_dir not in (None, runner.work_dir):
             folder = Path(self.out_dir) / folder.name  # as the stock hook names it
         choose_start(runner, folder)
+        if isinstance(runner, FlexibleRunner):  # has looked for a file before its hooks
+            runner.load_or_resume()
 
     def before_train(self, runner: Runner) -> None:
         """Find the folder, and remove what an interrupted save left in it."""
@@ -84,6 +87,9 @@ class DurableCheckpointHook(CheckpointHook):
         MMEngine calls on rank 0 alone.
         """
         runner.call_hook('prepare_checkpoint')
+        strategy = getattr(runner, 'strategy', None)
+        if isinstance(strategy, ShardedStrategy):  # each rank has slices
+            strategy.gather()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Say when the file is written, and by what."""

@@ -3,6 +3,7 @@
 import torch
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch.distributed.fsdp import FullyShardedDataParallel
 
 from cmae_mm.registry import LOOPS
 
@@ -53,7 +54,17 @@ class MicroBatchTrainLoop(EndlessEpochLoop):
         runner.optim_wrapper['accumulative_counts'] = micro_batches
 
     def run(self) -> torch.nn.Module:
-        """Launch training."""
+        """Launch training.
+
+        Raises:
+            ValueError: If the model is sharded.
+        """
+        if isinstance(self.runner.model, FullyShardedDataParallel):
+            raise ValueError(
+                'Micro-batches ask the target before the model runs, when a sharded '
+                'model (FSDP) has not gathered its parameters. Take a config without '
+                'strategy and runner_type.'
+            )
         self.runner.optim_wrapper.initialize_count_status(
             self.runner.model,
             self.iter * self.micro_batches,

@@ -11,6 +11,7 @@ from torch import nn
 from cmae_mm.registry import HOOKS
 
 from .source_grid import check_grid
+from .weights import whole_model
 
 
 @HOOKS.register_module()
@@ -45,7 +46,7 @@ class CheckPretrainedHook(Hook):
         """
         if not isinstance(runner.optim_wrapper, OptimWrapper):
             return
-        for name, module in runner.model.named_modules():
+        for name, module in whole_model(runner.model).named_modules():
             init_cfg = getattr(module, 'init_cfg', None)
             if isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained':
                 self._check(name or type(module).__name__, module, init_cfg, runner)
@@ -92,7 +93,7 @@ class CheckPretrainedHook(Hook):
         Runs before the weights are loaded, for ``load_from``, ``resume`` and
         ``mim test``.
         """
-        model = runner.model
+        model = whole_model(runner.model)
         # mmseg tests several scales with a model around the model.
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
             model = model.module

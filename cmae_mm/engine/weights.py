@@ -18,6 +18,7 @@ def compare_weights(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
         RuntimeError: With some of the names that are missing, left over or of another
             shape.
     """
+    model = whole_model(model)
     wanted = (model.module if is_model_wrapper(model) else model).state_dict()
     held = {name.removeprefix('module.'): value for name, value in weights.items()}
     missing = sorted(set(wanted) - set(held))
@@ -43,3 +44,8 @@ def compare_weights(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
             + '. Resume with the config that wrote it; to start a new training from '
             'what fits, take load_from without resume.'
         )
+
+
+def whole_model(model: nn.Module) -> nn.Module:
+    """The model itself; of a sharded one, which holds slices, what it is like."""
+    return getattr(model, 'outline', model)

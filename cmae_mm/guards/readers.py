@@ -3,6 +3,7 @@
 from mmengine.optim import OptimWrapper
 from mmengine.runner import (
     EpochBasedTrainLoop,
+    FlexibleRunner,
     IterBasedTrainLoop,
     LogProcessor,
     Runner,
@@ -15,9 +16,9 @@ from torch.utils.data import DataLoader
 
 from .signatures import arguments
 
-# Beside the arguments of the runner: what Runner looks up in its config later, what
+# Beside the arguments of the runners: what Runner looks up in its config later, what
 # Config itself reads, and what the train and test scripts of the libraries do.
-TOP_LEVEL = (arguments(Runner) - {'cfg'}) | {
+TOP_LEVEL = (arguments(Runner, FlexibleRunner) - {'cfg'}) | {
     'activation_checkpointing',
     'compile',
     'custom_imports',

@@ -7,7 +7,7 @@ import time
 from types import FrameType
 
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import FlexibleRunner, Runner
 
 from cmae_mm.registry import HOOKS
 
@@ -29,6 +29,9 @@ SIGNALS = [
 # Launchers hand a signal on, and schedulers send it to whole groups of processes: what
 # comes within a second (time in s) is the same wish, heard twice.
 SAME_WISH = 1.0
+
+
+_TRAINING = [runner.train.__code__ for runner in (Runner, FlexibleRunner)]
 
 
 @HOOKS.register_module()
@@ -160,6 +163,6 @@ class StopOnSignalHook(Hook):
 
 def _trains(frame: FrameType | None) -> bool:
     """Whether a training is under way: an error ends one without telling its hooks."""
-    while frame is not None and frame.f_code is not Runner.train.__code__:
+    while frame is not None and frame.f_code not in _TRAINING:
         frame = frame.f_back
     return frame is not None

@@ -116,6 +116,7 @@ class CMAE(BaseSelfSupervisor):
         )
         self.head = build({**patches, 'in_channels': encoder.in_channels, **head})
         self._held_keys: list[Keys] = []
+        self.updates_target = True  # False: whoever wraps this model does it
         self.contrastive_weight = contrastive_weight
         self.ema_decay = ema_decay
         self.ema_end_decay = ema_end_decay
@@ -155,6 +156,13 @@ class CMAE(BaseSelfSupervisor):
         self.target_projector = build(projector)
         self.target_backbone.requires_grad_(False)
         self.target_projector.requires_grad_(False)
+        # Here, because sharding wraps the modules and so changes the names.
+        self._target_names = {
+            prefix: [
+                name for name, _ in self.get_submodule(prefix[:-1]).named_parameters()
+            ]
+            for prefix in TARGET_PREFIXES
+        }
         self.reset_target()
         self._register_load_state_dict_pre_hook(
             _start_target_from_online, with_module=True
@@ -271,7 +279,8 @@ class CMAE(BaseSelfSupervisor):
             list[Keys]: For each part, what its queries are compared with: the
             projected mean patch features of all parts and all ranks.
         """
-        self.update_target()
+        if self.updates_target:
+            self.update_target()
         projections = [self.project_target(view, masking) for view in shifted_views]
         keys = self.contrastive_head.collect(torch.cat(projections))
         starts = accumulate((len(view) for view in shifted_views), initial=0)
@@ -384,8 +393,7 @@ def _start_target_from_online(
         return
     for target_prefix in TARGET_PREFIXES:
         online_prefix = target_prefix.removeprefix('target_')
-        wanted = dict(getattr(model, target_prefix[:-1]).named_parameters())
-        for name in wanted:
+        for name in model._target_names[target_prefix]:
             online = state_dict.get(prefix + online_prefix + name)
             if online is not None:
                 state_dict[prefix + target_prefix + name] = online

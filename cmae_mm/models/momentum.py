@@ -28,12 +28,25 @@ def update_parameters(target: nn.Module, online: nn.Module, decay: float) -> Non
     Parameters only: the running statistics of BatchNorm in the target come from
     the target's own batches, as in the released recipe.
 
+    Both may be sharded (FSDP): then each process updates its slices, and nothing is
+    sent.
+
     Args:
         target (nn.Module): Its parameter names must be a subset of online's.
         online (nn.Module): The network that is being optimised.
         decay (float): mu, in [0, 1]. Paper, section 4: 0.996, constant.
+
+    Raises:
+        RuntimeError: If this process has different slices of the two.
     """
-    mine, theirs = zip(*_pairs(target, online), strict=True)
+    pairs = _pairs(target, online)
+    if any(mine.shape != theirs.shape for mine, theirs in pairs):
+        raise RuntimeError(
+            'The target and the online branch are sharded at different places, so '
+            'that one cannot follow the other without communication. Take '
+            "model_wrapper=dict(type='cmae_mm.ShardedCMAE')."
+        )
+    mine, theirs = zip(*pairs, strict=True)
     torch._foreach_lerp_(list(mine), list(theirs), 1 - decay)
 
 

@@ -1,6 +1,7 @@
 # Runtime of pre-training: few checkpoints, another seed on each rank, losses that are
-# read from the GPU only when they are logged, workers that share their memory, and a
-# watch over numbers, features and images that cannot be read.
+# read from the GPU only when they are logged, workers that share their memory, a watch
+# over numbers, features and images that cannot be read, and, on several GPUs, gradients
+# that lie where they are summed instead of in a copy.
 _base_ = './classify_runtime.py'
 default_hooks = dict(
     checkpoint=dict(interval=1, max_keep_ckpts=3),
@@ -12,3 +13,8 @@ default_hooks = dict(
     freeze_objects=dict(type='cmae_mm.FreezeHook'),
 )
 randomness = dict(seed=0, diff_rank_seed=True)
+model_wrapper_cfg = dict(
+    type='MMDistributedDataParallel',
+    broadcast_buffers=False,
+    gradient_as_bucket_view=True,
+)

@@ -1,4 +1,5 @@
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -6,9 +7,10 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmpretrain.structures import DataSample
 from torch import nn
+from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.utils.data import Dataset
 
-from cmae_mm.engine.micro_batches import split_batch
+from cmae_mm.engine.micro_batches import MicroBatchTrainLoop, split_batch
 from cmae_mm.models.masking import Masking
 
 
@@ -120,3 +122,11 @@ def test_target_that_sees_masks_explains_itself(build, tiny_cfg):
     model = build({**tiny_cfg, 'target_sees_all': False})
     with pytest.raises(ValueError, match='target_sees_all=False'):
         model.hold_keys([torch.randn(2, 3, 16, 16)])
+
+
+def test_a_sharded_model_is_refused():
+    loop = MicroBatchTrainLoop.__new__(MicroBatchTrainLoop)
+    sharded = FullyShardedDataParallel.__new__(FullyShardedDataParallel)
+    loop._runner = SimpleNamespace(model=sharded)
+    with pytest.raises(ValueError, match='FSDP'):
+        loop.run()

@@ -183,6 +183,18 @@ def test_weights_of_another_width_are_refused(build, tiny_cfg):
         CheckPretrainedHook().after_load_checkpoint(runner, dict(state_dict=weights))
 
 
+def test_of_a_sharded_model_the_whole_is_compared(checkpoint, caplog):
+    """Slices have other shapes."""
+    runner = runner_for(checkpoint)
+    whole, runner.model = runner.model, SimpleNamespace(outline=runner.model)
+    with caplog.at_level(logging.INFO, logger='test'):
+        CheckPretrainedHook().before_run(runner)
+        weights = dict(state_dict=whole.state_dict())
+        CheckPretrainedHook().after_load_checkpoint(runner, weights)
+    assert '30 of 30 parameters' in caplog.text
+    assert 'Checkpoint for backbone: 30 of 30 tensors' in caplog.text
+
+
 def test_impossible_share_is_refused():
     with pytest.raises(ValueError, match='min_share'):
         CheckPretrainedHook(min_share=0)

@@ -19,7 +19,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
-from mmengine.runner import Runner
+from mmengine.runner import FlexibleRunner, Runner
 from torch.utils.data import Dataset
 
 from cmae_mm.guards import signals
@@ -272,6 +272,23 @@ def test_in_another_thread_nothing_is_installed(tmp_path):
     thread.join()
     assert runner.model.weight.item() == 2 * STEPS
     assert set(seen) == {reached}
+
+
+def test_the_flexible_runner_trains_too():
+    seen = []
+
+    class Stopped(FlexibleRunner):
+        def __init__(self):
+            pass
+
+        @property
+        def _train_loop(self):
+            seen.append(signals._trains(sys._getframe()))
+
+    with pytest.raises(RuntimeError, match='should not be None'):
+        Stopped().train()
+    assert seen == [True]
+    assert not signals._trains(sys._getframe())
 
 
 def test_without_a_hook_that_saves_signals_act_as_always(tmp_path):

@@ -6,11 +6,15 @@ The file is a test, and also the script that each of the processes runs.
 import copy
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
+from mmengine.config import Config
 from torch import nn
+
+RUNTIME = Path(__file__).parents[2] / 'configs/_base_/pretrain_runtime.py'
 
 
 class FirstHalf(nn.Module):
@@ -26,11 +30,10 @@ class FirstHalf(nn.Module):
 def train(cfg, state, batches):
     """Two steps of MMEngine's training; mean losses, and all weights behind them.
 
-    In a process group the model is wrapped as MMEngine wraps it.
+    In a process group the model is wrapped as our configs say.
     """
-    from mmengine.model import MMDistributedDataParallel
     from mmengine.optim import OptimWrapper
-    from mmengine.registry import MODELS, init_default_scope
+    from mmengine.registry import MODEL_WRAPPERS, MODELS, init_default_scope
 
     import cmae_mm  # noqa: F401
 
@@ -39,9 +42,10 @@ def train(cfg, state, batches):
     model.load_state_dict(state)
     model.backbone.masking = FirstHalf()
     wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+    wrapper_cfg = Config.fromfile(RUNTIME).model_wrapper_cfg
     # Nothing may stay without a gradient: DDP would wait for it.
     wrapped = (
-        MMDistributedDataParallel(model, broadcast_buffers=False)
+        MODEL_WRAPPERS.build(wrapper_cfg, default_args=dict(module=model))
         if dist.is_initialized()
         else model
     )

@@ -53,6 +53,14 @@ def test_unknown_parameter_is_an_error():
         update_parameters(online, target, decay=0.5)
 
 
+def test_other_slices_of_a_sharded_model_are_refused():
+    """Also where they would broadcast: an empty slice beside one of one number."""
+    target, online = pair()
+    target[0].bias, online[0].bias = (nn.Parameter(torch.ones(n)) for n in (0, 1))
+    with pytest.raises(RuntimeError, match='cmae_mm.ShardedCMAE'):
+        update_parameters(target, online, decay=0.5)
+
+
 def test_cosine_decay_reaches_both_ends_and_rises_between():
     values = [cosine_decay(0.9, 1.0, step / 10) for step in range(11)]
     assert values[0] == pytest.approx(0.9)
