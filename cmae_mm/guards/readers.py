@@ -50,6 +50,7 @@ PLACES = {
             'checkpoint',
             'collapse',
             'finite',
+            'freeze_objects',
             'logger',
             'param_scheduler',
             'quarantine',

@@ -24,6 +24,7 @@ class Collected(Dataset):
 
 @pytest.fixture
 def hook():
+    gc.unfreeze()  # what a training that broke off has left
     yield FreezeHook()
     gc.unfreeze()
 
