@@ -124,7 +124,13 @@ class Train:
         return fingerprints(f'{cfg.work_dir}/iter_{steps}.pth')
 
 
-CASES = [(FAST, 0), (FAST, 2), (REFERENCE, 0), (REFERENCE, 1)]
+CASES = [
+    (FAST, 0),
+    *(
+        pytest.param(*case, marks=pytest.mark.slow)
+        for case in ((FAST, 2), (REFERENCE, 0), (REFERENCE, 1))
+    ),
+]
 
 
 @pytest.mark.parametrize('stop', [EPOCH - 1, EPOCH, EPOCH + 2])
@@ -142,6 +148,7 @@ def test_a_resumed_run_is_the_unbroken_one(
     assert resumed.until(2 * EPOCH + 1, resume=True) == whole
 
 
+@pytest.mark.slow
 def test_the_number_of_workers_may_change(tiny_cfg, pictures, tmp_path):
     whole = Train(tiny_cfg, pictures, tmp_path / 'a', workers=0).until(EPOCH + 1)
     Train(tiny_cfg, pictures, tmp_path / 'b', workers=1).until(2)
