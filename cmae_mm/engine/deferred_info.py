@@ -1,5 +1,5 @@
 import torch
-from mmengine.hooks import LoggerHook, RuntimeInfoHook
+from mmengine.hooks import CheckpointHook, LoggerHook, RuntimeInfoHook
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import Runner
 
@@ -31,7 +31,11 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         super().before_train(runner)
         self.waiting: list[dict[str, torch.Tensor | float]] = []
         self.intervals = {
-            hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)
+            hook.interval
+            for hook in runner.hooks
+            if isinstance(hook, LoggerHook)
+            # MMEngine's own, which does not tell when it saves.
+            or (isinstance(hook, CheckpointHook) and not hook.by_epoch)
         }
 
     def after_train_iter(
