@@ -3,8 +3,8 @@
     python tools/soak.py [--epochs 240] [--every 180] [--out work_dirs/soak]
 
 Trains the demo's model on generated pictures, three of them unreadable, once
-undisturbed. Then trains it again, and every few minutes kills the process or one of
-its workers, asks it by a signal to stop, or kills it and damages its newest checkpoint;
+undisturbed, and beside it once more, where every few minutes it kills the process or one
+of its workers, asks it by a signal to stop, or kills it and damages its newest checkpoint;
 the same command starts it again each time. At the end the two checkpoints must agree
 bit for bit. Writes summary.json; exit code 1 if a bit differs.
 """
@@ -151,21 +151,18 @@ def main() -> int:
     args = parser.parse_args()
     from cmae_mm.guards.verify_resume import fingerprints
 
-    if (args.out / 'hurt').exists():
-        parser.error(f'{args.out / "hurt"} exists; remove it or name another folder.')
+    if (args.out / 'data').exists():
+        parser.error(f'{args.out} is in use; remove it or name another folder.')
     args.out = args.out.resolve()
     make_pictures(args.out / 'data')
-    seconds = {}
     last = f'epoch_{args.epochs}.pth'
     began = time.time()
-    if not (args.out / 'alone' / last).exists():
-        code = start(args.out, 'alone', args.epochs).wait()
-        if code:
-            raise SystemExit(f'The undisturbed training failed ({code}): alone.log')
-        seconds['alone'] = round(time.time() - began)
-    began = time.time()
+    undisturbed = start(args.out, 'alone', args.epochs)
     faults = hurt(args.out, args.epochs, args.every, args.seed)
-    seconds['hurt'] = round(time.time() - began)
+    seconds = round(time.time() - began)
+    code = undisturbed.wait()
+    if code:
+        raise SystemExit(f'The undisturbed training failed ({code}): alone.log')
     alone, survived = (fingerprints(args.out / n / last) for n in ('alone', 'hurt'))
     summary = dict(
         epochs=args.epochs,
