@@ -3,10 +3,10 @@
     python tools/soak.py [--epochs 240] [--every 180] [--out work_dirs/soak]
 
 Trains the demo's model on generated pictures, three of them unreadable, once
-undisturbed, and beside it once more, where every few minutes it kills the process or one
-of its workers, asks it by a signal to stop, or kills it and damages its newest checkpoint;
-the same command starts it again each time. At the end the two checkpoints must agree
-bit for bit. Writes summary.json; exit code 1 if a bit differs.
+undisturbed, and beside it once more, where every few minutes it kills the process or
+one of its workers, asks it by a signal to stop, or kills it and damages its newest
+checkpoint; the same command starts it again each time. At the end the two checkpoints
+must agree bit for bit. Writes summary.json; exit code 1 if a bit differs.
 """
 
 import argparse
