@@ -88,9 +88,13 @@ extras = {
     'fast': read_requirements('fast'),
     'tests': read_requirements('tests'),
     'bridge': read_requirements('bridge'),
+    'export': read_requirements('export'),
+    'docs': read_requirements('docs'),
     'mim': read_requirements('mminstall'),  # read by `mim install`
 }
-extras['all'] = extras['optional'] + extras['tests'] + extras['bridge'] + extras['fast']
+extras['all'] = [
+    line for name, lines in extras.items() if name != 'mim' for line in lines
+]
 
 setup(
     name='cmae-mm',

@@ -471,7 +471,11 @@ fi
 
 pip_install 'the OpenMMLab family' '' "${OPENMMLAB[@]}" "${MMSEG_NEEDS[@]}" "${MIM_NEEDS[@]}"
 pip_install "$MIM" '' --no-deps "$MIM"
-pip_install 'test tools' '' -r "$ROOT/requirements/tests.txt" -r "$ROOT/requirements/bridge.txt" -r "$ROOT/requirements/fast.txt" -r "$ROOT/requirements/runtime.txt"
+wanted=()
+for name in tests bridge export docs fast runtime; do
+    wanted+=(-r "$ROOT/requirements/$name.txt")
+done
+pip_install 'test tools' '' "${wanted[@]}"
 ensure_opencv
 step 'cmae_mm itself, editable' "$STATE/pip.log" '' \
     "$VPY" -m pip install --no-index --no-deps --no-build-isolation -e "$ROOT"
