@@ -142,9 +142,12 @@ def test_contexts_leave_nothing_behind(pair, views, monkeypatch):
 def test_rows_that_have_nothing_to_show_are_left_out(monkeypatch):
     args = command_line(monkeypatch, 'ablate --device cpu')
     left_out = {name for name in CHANGES if not applies(name, args)}
-    assert left_out == {'precise-attention', 'labels', 'bfloat16', 'compile'}
+    assert left_out == {'cpu-attention', 'labels', 'bfloat16', 'compile'}
+    args = command_line(monkeypatch, 'ablate --device cpu --dtype bfloat16')
+    left_out = {name for name in CHANGES if not applies(name, args)}
+    assert left_out == {'attention', 'labels', 'compile'}
     args = command_line(monkeypatch, 'ablate --device cuda --dtype bfloat16')
-    assert [n for n in CHANGES if not applies(n, args)] == ['precise-attention']
+    assert [n for n in CHANGES if not applies(n, args)] == ['cpu-attention']
 
 
 def run(monkeypatch, capsys, out, words):

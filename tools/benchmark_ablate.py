@@ -21,7 +21,7 @@ from benchmark_plain import (
     all_patches_embedded,
     all_pixels_rebuilt,
     features_pooled_last,
-    half_precision_attention,
+    fused_attention,
     labels_from_the_host,
     momentum_one_by_one,
     repeated_indices,
@@ -119,11 +119,12 @@ CHANGES = {
         'fused attention, not scores, softmax and sum',
         '25 % of the time on a GPU, half of the activations',
         inside(separate_attention),
+        needs='a GPU, or float32',
     ),
-    'precise-attention': Change(
-        'attention in float32 inside bfloat16, on a CPU',
+    'cpu-attention': Change(
+        'scores, softmax and sum in bfloat16 on a CPU, not fused in float32',
         '-',
-        inside(half_precision_attention),
+        inside(fused_attention),
         gate='loss',
         needs='a CPU in bfloat16',
     ),
@@ -203,6 +204,7 @@ def applies(name: str, args: argparse.Namespace) -> bool:
         'a GPU': args.device == 'cuda',
         'bfloat16': lower,
         'a CPU in bfloat16': lower and args.device == 'cpu',
+        'a GPU, or float32': not lower or args.device == 'cuda',
         'a GPU, or --compile': args.device == 'cuda' or args.compile is not None,
     }[CHANGES[name].needs]
 

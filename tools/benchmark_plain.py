@@ -35,9 +35,15 @@ def separate_attention(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def half_precision_attention(model: nn.Module) -> Iterator[None]:
-    """Torch's fused attention in whatever precision comes, also on a CPU."""
-    with _attention(model, F.scaled_dot_product_attention):
+def fused_attention(model: nn.Module) -> Iterator[None]:
+    """Torch's fused attention, in float32 where it came in half precision."""
+
+    def attend(query, key, value, dropout_p=0.0):
+        with torch.autocast('cpu', enabled=False):
+            whole = [t.float() for t in (query, key, value)]
+            return F.scaled_dot_product_attention(*whole).to(value.dtype)
+
+    with _attention(model, attend):
         yield
 
 

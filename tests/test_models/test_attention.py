@@ -24,13 +24,17 @@ def by_hand(query, key, value):
 
 @pytest.mark.parametrize('autocast', [False, True])
 @pytest.mark.parametrize(
-    ('dtype', 'tolerance'), [(torch.float32, 1e-6), (torch.bfloat16, 4e-3)]
+    ('dtype', 'scale', 'tolerance'),
+    [
+        (torch.float32, 3, 1e-6),  # large scores, and sharp attention
+        (torch.bfloat16, 1, 1e-2),
+        (torch.float16, 1, 1e-3),
+    ],
 )
-def test_equals_attention_by_hand(dtype, tolerance, autocast):
-    """Also where the scores are large and the attention sharp."""
-    tensors = [3 * torch.randn(2, 2, 5, 64).to(dtype) for _ in range(3)]
+def test_equals_attention_by_hand(dtype, scale, tolerance, autocast):
+    tensors = [scale * torch.randn(2, 2, 5, 64).to(dtype) for _ in range(3)]
     if autocast and dtype == torch.float32:
-        pytest.skip('autocast hands bfloat16 over')
+        pytest.skip('autocast hands half precision over')
     with torch.autocast('cpu', torch.bfloat16, enabled=autocast):
         out = attend(*tensors)
     assert out.dtype == dtype
@@ -47,6 +51,16 @@ def test_gradients_in_half_precision_are_those_of_the_fused_kernel():
         gradients.append(torch.autograd.grad(loss, halves))
     for mine, other in zip(*gradients, strict=True):
         torch.testing.assert_close(mine, other, rtol=5e-2, atol=5e-2)
+
+
+def test_dropout_takes_weights_away_in_half_precision():
+    """With weights of 1/N, and what is left scaled, as torch's kernel does."""
+    query = torch.zeros(1, 1, 4000, 4).bfloat16()
+    value = torch.ones(1, 1, 4000, 4).bfloat16()
+    torch.testing.assert_close(attend(query, query, value), value)
+    out = attend(query, query, value, dropout_p=0.5).float()
+    assert out.std() > 0
+    assert abs(out.mean() - 1) < 0.01
 
 
 def test_every_attention_of_a_model_is_reached(build, tiny_cfg):
