@@ -180,7 +180,7 @@ def test_step_tells_all_it_promises(monkeypatch, capsys, tmp_path):
 def test_ablation_has_every_row(monkeypatch, capsys, tmp_path):
     words = 'ablate --batch 4 --dtype bfloat16 --compile aot_eager'
     found = run(monkeypatch, capsys, tmp_path / 'new' / 'ablate.json', words)
-    assert found['rows'].keys() == CHANGES.keys() - {'labels'}
+    assert found['rows'].keys() == CHANGES.keys() - {'attention', 'labels'}
     for name, row in found['rows'].items():
         assert row['step']['median_ms'] > 0
         assert row['gate'] or name == 'micro-batches'
