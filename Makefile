@@ -35,8 +35,9 @@ demo: setup  ## Show the method at work on small pictures
 bench: setup  ## Measure the training step beside stock parts (ARGS: see the tool)
 	$(BIN)/python tools/benchmark.py $(or $(ARGS),step)
 
-docs: setup  ## Check that every link between the documents leads somewhere
+docs: setup  ## Check the links between the documents, and build the site
 	$(BIN)/python tools/check_links.py
+	$(BIN)/python -W ignore tools/build_docs.py $(ARGS)
 
 lint: setup  ## Check style and format
 	$(BIN)/ruff check .

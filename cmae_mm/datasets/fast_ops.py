@@ -31,7 +31,7 @@ def resize(img: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         size (tuple[int, int]): Height and width of the result in pixels.
 
     Returns:
-        ndarray: uint8, (*size, 3).
+        ndarray: uint8, ``(*size, 3)``.
     """
     # A batch first, then the order of the axes: only with these strides does torch
     # see channels last, which its fast kernel needs and its result keeps.

@@ -33,7 +33,7 @@ class FastMasterCrop(RandomResizedCrop):
     :class:`cmae_mm.SeededSampler`), so it comes once in a pipeline: a second one
     would draw the same crop.
 
-    Required key: ``img_path``. Added keys: ``img`` (uint8, (*scale, 3), BGR),
+    Required key: ``img_path``. Added keys: ``img`` (uint8, ``(*scale, 3)``, BGR),
     ``img_shape``, ``flip``.
 
     Args:
@@ -95,7 +95,7 @@ class TwoViews(BaseTransform):
     view lies a few pixels further.
 
     Required key: ``img`` (uint8, (H, W, 3), BGR). Modified keys: ``img``, now the
-    online and the target view as tensors (3, *size), uint8, BGR; ``img_shape``.
+    online and the target view as tensors ``(3, *size)``, uint8, BGR; ``img_shape``.
     Added keys: ``pixel_shift`` (tuple[int, int]), offsets (down, right) in
     pixels; with colour ``colour`` (Colour).
 

@@ -61,7 +61,8 @@ class PixelShift(BaseTransform):
             results (dict): With ``img``, an array (H, W) or (H, W, channels).
 
         Returns:
-            dict: The same, ``img`` being (*size) or (*size, channels).
+            dict: The same, ``img`` being ``(*size)`` or
+            ``(*size, channels)``.
         """
         img = results['img']
         height, width = self.size

@@ -298,7 +298,7 @@ def resize_kernel(kernel: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         size (tuple[int, int]): Wanted height and width in pixels.
 
     Returns:
-        Tensor: (D, C, *size).
+        Tensor: ``(D, C, *size)``.
     """
     if tuple(kernel.shape[2:]) == tuple(size):
         return kernel

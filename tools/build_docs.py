@@ -1,0 +1,77 @@
+"""The site: documents, notebooks, and what the code says of itself.
+
+    python tools/build_docs.py [--out build/site] [--no-notebooks]
+
+Warnings are errors. Open build/site/index.html.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import docs_reference
+
+ROOT = Path(__file__).resolve().parents[1]
+# Laid out as in the repository, so that links between documents hold in both.
+PARTS = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'LICENSE', 'Dockerfile']
+PARTS += ['configs', 'docs', 'tools', 'cmae_mm', 'tests']
+REDIRECT = """<!doctype html>
+<meta charset="utf-8">
+<title>cmae_mm</title>
+<meta http-equiv="refresh" content="0; url=docs/index.html">
+<a href="docs/index.html">cmae_mm</a>
+"""
+
+
+def lay_out(tree: Path) -> None:
+    """Copy what documents are made of, or lead to."""
+    tree.mkdir()
+    leave_out = shutil.ignore_patterns('__pycache__', '.mim', '*.pyc', 'conf.py')
+    for name in PARTS:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, tree / name, ignore=leave_out)
+        else:
+            shutil.copy(source, tree / name)
+
+
+def main() -> int:
+    """Build the site."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--out', type=Path, default=ROOT / 'build/site')
+    parser.add_argument(
+        '--no-notebooks', action='store_true', help='show them, but do not run them'
+    )
+    args = parser.parse_args()
+    try:
+        from sphinx.cmd.build import build_main
+    except ImportError:
+        sys.exit("The site needs Sphinx. Try: pip install -e '.[docs]'")
+
+    with tempfile.TemporaryDirectory(prefix='cmae-docs-') as folder:
+        tree = Path(folder, 'source')
+        lay_out(tree)
+        for name, text in docs_reference.pages(ROOT).items():
+            page = tree / 'docs/reference' / name
+            page.parent.mkdir(exist_ok=True)
+            page.write_text(text, encoding='utf-8')
+        options = ['-W', '--keep-going', '-q', '-b', 'html', '-c', str(ROOT / 'docs')]
+        if args.no_notebooks:
+            options += ['-D', 'nb_execution_mode=off']
+        shutil.rmtree(args.out, ignore_errors=True)
+        failed = build_main(
+            [*options, '-d', str(Path(folder, 'trees')), str(tree), str(args.out)]
+        )
+    if failed:
+        return 1
+    (args.out / 'index.html').write_text(REDIRECT, encoding='utf-8')
+    print(f'The site: {args.out / "index.html"}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
