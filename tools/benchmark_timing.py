@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 
@@ -74,11 +73,22 @@ def summary(seconds: list[float]) -> dict[str, float]:
 def count_flops(forward: Callable[[], torch.Tensor], backward: bool = True) -> int:
     """FLOPs of the products and the attention of a forward (and backward) pass."""
     # The fused kernel of the CPU is not counted, plain products are.
-    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+    with FlopCounterMode(display=False) as counter, _plain_products():
         loss = forward()
         if backward:
             loss.backward()
     return counter.get_total_flops()
+
+
+def _plain_products() -> AbstractContextManager:
+    """Attention without its fused kernels."""
+    try:
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+    except ImportError:  # torch 2.1 and 2.2
+        return torch.backends.cuda.sdp_kernel(
+            enable_flash=False, enable_mem_efficient=False
+        )
+    return sdpa_kernel(SDPBackend.MATH)
 
 
 def matrix_speed(device: str, dtype: torch.dtype | None) -> float:
