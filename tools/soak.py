@@ -71,7 +71,10 @@ def kill(process: subprocess.Popen, folder: Path) -> None:
 
 def kill_worker(process: subprocess.Popen, folder: Path) -> None:
     """SIGKILL to a worker, as by the system when memory ends."""
-    workers = psutil.Process(process.pid).children(recursive=True)
+    workers = []
+    while not workers and process.poll() is None:  # it may still be starting
+        time.sleep(1)
+        workers = psutil.Process(process.pid).children(recursive=True)
     if workers:
         workers[0].kill()
 
