@@ -10,7 +10,7 @@ import numpy as np
 
 from .encoding import data_url
 
-_SMALL = 100  # pixels; smaller pictures are enlarged with sharp edges
+_SMALL = 100  # pixels of height; smaller pictures are enlarged with sharp edges
 
 
 @dataclass
@@ -19,12 +19,13 @@ class Table:
 
     Args:
         header (list[str]): Names of the columns.
-        rows (list[list[str | float]]): Cells; numbers are shown with two digits.
+        rows (list[list]): Cells: texts; numbers, which are shown with two digits; or
+            pairs of a text and its mark, 'best' or 'warn'.
         best (str, optional): 'max' marks the largest number of each row.
     """
 
     header: list[str]
-    rows: list[list[str | float]]
+    rows: list[list[str | float | tuple[str, str]]]
     best: str | None = None
 
 
@@ -68,13 +69,15 @@ def table(content: Table) -> str:
     )
 
 
-def _row(row: list[str | float], best: str | None) -> str:
+def _row(row: list, best: str | None) -> str:
     numbers = [cell for cell in row if isinstance(cell, float)]
     cells = []
     for place, cell in enumerate(row):
         if isinstance(cell, float):
             mark = ' best' if best == 'max' and cell == max(numbers) else ''
             cells.append(f'<td class="number{mark}">{cell:.2f}</td>')
+        elif isinstance(cell, tuple):
+            cells.append(f'<td class="{text(cell[1])}">{text(cell[0])}</td>')
         elif place == 0:
             cells.append(f'<th scope="row">{text(cell)}</th>')
         else:
@@ -103,7 +106,7 @@ def picture(image: np.ndarray, alt: str) -> str:
         alt (str): What it shows, for those who do not see it.
     """
     height, width = image.shape[:2]
-    sharp = ' class="pixels"' if max(height, width) <= _SMALL else ''
+    sharp = ' class="pixels"' if height <= _SMALL else ''
     return (
         f'<img{sharp} src="{data_url(image)}" width="{width}" height="{height}" '
         f'alt="{text(alt)}">'

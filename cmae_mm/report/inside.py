@@ -1,5 +1,7 @@
 """A look inside the trained model: what it sees in a few pictures."""
 
+import logging
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from .trained import Encoded, encode, load_config, load_trained
 _SHOWN = 6  # pictures of a panel
 _WIDTH = 160  # pixels of a picture in a panel
 _NEIGHBOURS = 5
-_THUMB, _COLUMNS = 48, 16  # pixels of a thumbnail, and how many side by side
+_THUMB, _COLUMNS = 64, 16  # pixels of a thumbnail, and how many side by side
 
 
 def look_inside(
@@ -51,10 +53,10 @@ def look_inside(
         f'{samples.total:,} pictures of {samples.origin}.'
     )
     parts = [
-        _attempt('The reconstructions', _reconstructions, model, samples),
-        _attempt('The maps', _maps, samples, encoded),
-        _attempt('The embedding', _embedding, samples, encoded),
-        _attempt('The neighbours', _neighbours, samples, encoded),
+        _attempt('The reconstructions are', _reconstructions, model, samples),
+        _attempt('The maps are', _maps, samples, encoded),
+        _attempt('The map of the pictures is', _embedding, samples, encoded),
+        _attempt('The neighbours are', _neighbours, samples, encoded),
     ]
     return lead, f'<div class="pair">{parts[0]}{parts[1]}</div>' + ''.join(parts[2:])
 
@@ -64,12 +66,12 @@ def _attempt(what: str, make: Callable[..., str], *args) -> str:
     try:
         return make(*args)
     except Exception as error:
-        return sentence(f'{what} are left out: {_reason(error)}')
+        return sentence(f'{what} left out: {_reason(error)}')
 
 
 def _reason(error: Exception) -> str:
     """The first line of an error, as the end of a sentence."""
-    print_log(f'Left out of the report: {error!r}', 'current')
+    print_log(''.join(traceback.format_exception(error)), 'current', logging.DEBUG)
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0][:400].rstrip('.') + '.'
 
@@ -211,8 +213,8 @@ def _neighbours(samples: Samples, encoded: Encoded) -> str:
         Panel(
             'Nearest neighbours',
             'The pictures with the most similar mean patch features, the cosine below '
-            'each. Random features find like colours; learned ones should find like '
-            'things.',
+            'each. Whether they show like things, or only like colours, tells what '
+            'was learnt.',
             columns,
             rows,
             notes,

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .blocks import sentence, text
-from .encoding import data_url, read_picture
+from .blocks import picture, sentence, text
+from .encoding import read_picture
 from .records import MONITOR, Run
 
 _FRAMES = 24  # of a sequence; enough to see it move, little enough to send
@@ -48,9 +48,13 @@ def time_lapse(run: Run) -> str:
             'pictures while a model learns.'
         )
     steps = sorted({s for rows in kinds.values() for frames in rows for s in frames})
-    shown = ''.join(_kind(kind, rows[:_ROWS]) for kind, rows in kinds.items())
+    ordered = sorted(kinds, key=lambda kind: kind not in _COLUMNS)
+    shown = ''.join(_kind(kind, kinds[kind][:_ROWS]) for kind in ordered)
     note = sentence(f'{damaged} damaged pictures are left out.') if damaged else ''
-    return f'<div class="lapse">{_controls(steps)}{shown}</div>{note}'
+    return (
+        f'<div class="lapse">{_controls(steps)}<div class="kinds">{shown}</div></div>'
+        f'{note}'
+    )
 
 
 def _spread(steps: list[int], most: int) -> list[int]:
@@ -80,8 +84,9 @@ def _kind(kind: str, rows: list[dict[int, np.ndarray]]) -> str:
     head = f'<div class="names columns-{len(columns)}">{names}</div>' if names else ''
     what = ', '.join(columns) or title
     sequences = ''.join(_sequence(frames, what) for frames in rows)
+    film = 'film labelled' if columns else 'film'
     return (
-        f'<h3>{text(title)}</h3><div class="film {text(kind)}">{head}{sequences}</div>'
+        f'<div><h3>{text(title)}</h3><div class="{film}">{head}{sequences}</div></div>'
     )
 
 
@@ -89,12 +94,10 @@ def _sequence(frames: dict[int, np.ndarray], what: str) -> str:
     """All pictures of a row; the script shows one at a time, the newest first."""
     parts = []
     for step, image in frames.items():
-        height, width = image.shape[:2]
         current = ' class="current"' if step == max(frames) else ''
         parts.append(
-            f'<figure data-step="{step}"{current}><img src="{data_url(image)}" '
-            f'width="{width}" height="{height}" '
-            f'alt="{text(what)} at step {step:,}">'
+            f'<figure data-step="{step}"{current}>'
+            f'{picture(image, f"{what} at step {step:,}")}'
             f'<figcaption>step {step:,}</figcaption></figure>'
         )
     return f'<div class="sequence">{"".join(parts)}</div>'

@@ -1,14 +1,15 @@
 """Where a run comes from: settings, versions, data, cost; and what it came to."""
 
 import re
+import zipfile
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+import torch
 from mmengine.config import Config
 
 from cmae_mm.engine.valid_checkpoint import obstacle
-from cmae_mm.safe_loading import load_checkpoint_file
 from cmae_mm.version import __version__
 
 from .blocks import Table, sentence, table, text
@@ -48,7 +49,7 @@ def facts_of(run: Run, meta: Mapping[str, Any]) -> dict[str, str]:
         'iterations': _number(_last_iteration(run)),
         'images seen': _number(images_seen(run, settings, identity)),
         'images in the data set': _number(identity.get('images')),
-        'fingerprint of their names': identity.get('names'),
+        'data fingerprint': identity.get('names'),
     }
     return {name: str(fact) for name, fact in facts.items() if fact not in (None, '')}
 
@@ -65,9 +66,10 @@ def checkpoint_meta(run: Run) -> dict[str, Any]:
     """What the newest checkpoint of a run says of it; empty if there is none."""
     files = sorted(run.folder.glob('*.pth'), key=lambda file: file.stat().st_mtime)
     for file in reversed(files):
-        try:
-            checkpoint = load_checkpoint_file(str(file), 'cpu')
-        except (FileNotFoundError, RuntimeError):
+        try:  # mapped, where the format allows it: the tensors are not read
+            mapped = zipfile.is_zipfile(file)
+            checkpoint = torch.load(str(file), 'cpu', weights_only=True, mmap=mapped)
+        except Exception:  # what a damaged file makes torch raise has no limit
             continue
         if isinstance(checkpoint, dict) and obstacle(checkpoint) is None:
             return checkpoint['meta']
@@ -113,20 +115,21 @@ def _seed(settings: Mapping[str, Any], meta: Mapping[str, Any]) -> Any:
 
 
 def _when(run: Run) -> str | None:
-    times = run.parts[0].lasted()
-    return f'{times[0]:%d %B %Y, %H:%M}' if times else None
+    start = run.parts[0].start
+    return f'{start:%d %B %Y, %H:%M}' if start else None
 
 
 def _starts(run: Run) -> str | None:
     count = len(run.parts)
-    return f'{count} (resumed {count - 1} times)' if count > 1 else None
+    return f'{count}, the last {count - 1} resumed' if count > 1 else None
 
 
 def duration(run: Run) -> str | None:
-    """How long all parts took together, in words."""
-    spans = [part.lasted() for part in run.parts]
-    known = [end - start for start, end in filter(None, spans)]
-    return in_words(sum(known, timedelta())) if known else None
+    """How long all parts took together, in words; None if one does not tell."""
+    spans = [(part.start, part.end) for part in run.parts]
+    if any(None in span for span in spans):
+        return None
+    return in_words(sum((end - start for start, end in spans), timedelta()))
 
 
 def in_words(span: timedelta) -> str:
@@ -170,9 +173,12 @@ def lineage_card(run: Run, others: list[Run], facts: Mapping[str, str]) -> str:
         others (list[Run]): Runs that were built on it, or stand beside it.
         facts (Mapping): See :func:`facts_of`.
     """
-    rows = [[name, fact] for name, fact in facts.items()]
+    rows = ''.join(
+        f'<div><dt>{text(name)}</dt><dd>{text(fact)}</dd></div>'
+        for name, fact in facts.items()
+    )
     return (
-        f'{table(Table(["", ""], rows))}'
+        f'<dl class="facts">{rows}</dl>'
         f'<h3>Results beside the expected ones</h3>{_results([run, *others])}'
         f'{_changes(run)}{_config_text(run)}'
     )
@@ -192,7 +198,7 @@ def _results(runs: list[Run]) -> str:
                     f'{figure.value:g}',
                     figure.whose,
                     here,
-                    figure.verdict,
+                    (figure.verdict, 'best' if figure.met else 'warn'),
                 ]
             )
     if not rows:
@@ -200,7 +206,7 @@ def _results(runs: list[Run]) -> str:
             'No figures of others are known for this config: it is none of our '
             'recipes, or one without a published result.'
         )
-    header = ['run', 'measure', 'expected', 'whose figure', 'here', '']
+    header = ['run', 'measure', 'expected', 'whose figure', 'here', 'verdict']
     note = (
         'A figure is met only if the run reaches all of it. Figures of others belong '
         'to the recipe at its full length; what was changed is listed below.'

@@ -156,6 +156,7 @@ function embedding(field) {
     words.textContent = points[i].querySelector('title').textContent;
     at = order.indexOf(i);
   }
+  show(order[0]);
   svg.addEventListener('pointermove', event => {
     const [x, y] = inside(svg, event);
     const far = points.map(point =>

@@ -189,10 +189,7 @@ def _axes(frame: _Frame, xlabel: str) -> str:
             f'<text x="{left:.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">'
             f'{shorten(value)}</text>'
         )
-    parts.append(
-        f'<text class="unit" x="{LEFT - 6}" y="{HEIGHT - 8}" text-anchor="end">'
-        f'{html.escape(xlabel)}</text>'
-    )
+    parts.append(f'<text x="0" y="{HEIGHT - 8}">{html.escape(xlabel)}</text>')
     return ''.join(parts)
 
 
@@ -208,12 +205,15 @@ def ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def shorten(value: float) -> str:
-    """A number in a few letters: 0.0123, 61.2, 12.5k, 3.2M, 1e-05."""
+    """A number in a few letters: 0.0123, 61.2, 12.5k, 3.2M, 7.5e-4."""
     size = abs(value)
     for limit, unit in ((1e9, 'G'), (1e6, 'M'), (1e4, 'k')):
         if limit <= size < 1e13:
             scale = 1e3 if unit == 'k' else limit
             return f'{value / scale:.3g}{unit}'
+    if 0 < size < 1e-3:  # 7.5e-4, which is shorter than 0.00075
+        digits, power = f'{value:.2e}'.split('e')
+        return f'{float(digits):g}e{int(power)}'
     return f'{value:.0f}' if 1e3 <= size < 1e4 else f'{value:.3g}'
 
 

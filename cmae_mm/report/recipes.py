@@ -63,12 +63,17 @@ class Expected:
         return self.metric.split('(')[1].rstrip(')') if '(' in self.metric else 'ours'
 
     @property
+    def met(self) -> bool:
+        """Whether the run has reached all of it."""
+        return self.measured is not None and self.measured >= self.value
+
+    @property
     def verdict(self) -> str:
         """Met, unmet or not measured, in words."""
         if self.measured is None:
             return 'not measured'
         gap = self.measured - self.value
-        return f'met ({gap:+.1f})' if gap >= 0 else f'unmet ({gap:+.1f})'
+        return f'{"met" if self.met else "unmet"} ({gap:+.1f})'
 
 
 def find_recipe(run: Run) -> dict[str, Any] | None:

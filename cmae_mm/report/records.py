@@ -59,18 +59,19 @@ class Part:
         """The text that MMEngine wrote."""
         return self.folder / f'{self.folder.name}.log'
 
-    def lasted(self) -> tuple[datetime, datetime] | None:
-        """Start and end, or None if the folder does not tell."""
+    @property
+    def start(self) -> datetime | None:
+        """When it was started, or None if the name of the folder is no time."""
         try:
-            start = datetime.strptime(self.folder.name, _STAMP)
+            return datetime.strptime(self.folder.name, _STAMP)
         except ValueError:
             return None
+
+    @property
+    def end(self) -> datetime | None:
+        """The time of the last line of its log, or None without a log."""
         times = _LOG_TIME.findall(read_ends(self.log)[1])
-        if times:
-            return start, max(start, datetime.strptime(times[-1], _LOG_FORMAT))
-        files = [file for file in self.folder.rglob('*') if file.is_file()]
-        newest = max((file.stat().st_mtime for file in files), default=0)
-        return start, max(start, datetime.fromtimestamp(newest))
+        return datetime.strptime(times[-1], _LOG_FORMAT) if times else None
 
 
 @dataclass

@@ -107,8 +107,8 @@ def _check_kind(model: nn.Module) -> None:
         return
     if not isinstance(model, CMAE):
         raise ValueError(
-            f'this run trains a {type(model).__name__}, and only CMAE and classifiers '
-            'with a plain vision transformer can be looked into'
+            f'this run trains the model {type(model).__name__}, and only CMAE and '
+            'classifiers with a plain vision transformer can be looked into'
         )
 
 

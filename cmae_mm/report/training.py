@@ -28,6 +28,8 @@ _TITLES = {
     'spread': 'Spread of the features',
     'rank': 'Effective rank',
     'similarity': 'Cosine similarity',
+    'knn_top1': 'k-NN, top-1 %',
+    'linear_top1': 'Linear probe, top-1 %',
 }
 _FEATURES = ('monitor/', 'spread_', 'rank_', 'similarity_')
 _SCORES = ('acc', 'top1', 'top5', 'miou', 'map', 'knn', 'linear', 'recall', 'dice')
@@ -73,17 +75,26 @@ def group_curves(series: dict[str, Series]) -> dict[str, list[Curve]]:
         groups.setdefault(group, {}).setdefault(key, {})[line] = points
     return {
         group: [
-            _curve(plot, unit, lines) for (plot, unit), lines in groups[group].items()
+            _curve(plot, unit, lines)
+            for (plot, unit), lines in sorted(groups[group].items(), key=_rank)
         ]
         for group in GROUPS
         if group in groups
     }
 
 
+def _rank(item: tuple[tuple[str, str], dict]) -> int:
+    """What has a title comes first, in the order of the titles."""
+    names = list(_TITLES)
+    plot = item[0][0]
+    return names.index(plot) if plot in names else len(names)
+
+
 def _curve(plot: str, unit: str, lines: dict[str, Series]) -> Curve:
-    title = _TITLES.get(plot, plot)
+    whole = plot.removeprefix('monitor/')
+    title = _TITLES.get(plot) or _TITLES.get(whole, whole)
     if len(lines) == 1 and (only := next(iter(lines))):
-        title, lines = f'{title}: {only}', {'': lines[only]}
+        title, lines = f'{whole}_{only}'.replace('_', ' '), {'': lines[only]}
     named = {name.replace('_', ' '): (s.steps, s.values) for name, s in lines.items()}
     return Curve(title, named, unit)
 
