@@ -21,13 +21,14 @@ _HEADLINES = {
     'monitor/linear_top1': 'linear probe, top-1 %',
     'accuracy/top1': 'top-1 accuracy, %',
     'mIoU': 'mIoU, %',
-    'coco/bbox_mAP': 'box AP',
-    'coco/segm_mAP': 'mask AP',
+    'coco/bbox_mAP': 'box AP, %',
+    'coco/segm_mAP': 'mask AP, %',
     'loss_reconstruction': 'reconstruction loss',
     'loss_contrastive': 'contrastive loss',
     'acc_contrastive': 'contrastive accuracy',
     'loss': 'loss',
 }
+_SHARES = ('coco/bbox_mAP', 'coco/segm_mAP')  # told in percent by everybody
 _FACTS = {'images seen': 'images seen', 'took': 'training time'}
 
 
@@ -104,8 +105,8 @@ def _figures(run: Run, facts: Mapping[str, str]) -> list[tuple[str, str]]:
     for name, words in _HEADLINES.items():
         value = run.last(name)
         if value is not None and words not in found:
-            found[words] = shorten(value)
-    if len(found) > 1:
+            found[words] = shorten(value * (100 if name in _SHARES else 1))
+    if 'reconstruction loss' in found:
         found.pop('loss', None)  # the sum of those beside it
     items = list(found.items())[: _FIGURES - len(_FACTS)]
     return items + [(w, facts[name]) for name, w in _FACTS.items() if name in facts]

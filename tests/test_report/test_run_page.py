@@ -13,7 +13,7 @@ from cmae_mm.report.inside import look_inside
 from cmae_mm.report.lapse import time_lapse
 from cmae_mm.report.records import read_run
 from cmae_mm.report.samples import choose_samples
-from cmae_mm.report.trained import encode, load_config, load_trained
+from cmae_mm.report.trained import load_config
 from cmae_mm.report.training import group_curves, group_of
 
 from .conftest import steps, write_part
@@ -52,30 +52,6 @@ def test_every_tag_is_closed(trained):
 
     Checker().feed(write_report(trained).read_text())
     assert not open_tags
-
-
-def test_attention_is_that_of_the_model(trained):
-    """Against the weights that torch's own attention returns."""
-    run = read_run(trained)
-    model, _ = load_trained(run)
-    samples = choose_samples(load_config(run), (16, 16))
-    encoded = encode(model, samples.images)
-    assert encoded.patches.shape == (8, 16, 16) and encoded.grid == (4, 4)
-    caught = []
-    block = model.backbone.layers[-1]
-    block.ln1.register_forward_hook(lambda module, args, out: caught.append(out))
-    data = model.data_preprocessor(dict(inputs=samples.images, data_samples=None))
-    with torch.no_grad():
-        tokens = model.extract_feat(data['inputs'])[-1]
-        ours = block.attn
-        theirs = torch.nn.MultiheadAttention(16, 2, batch_first=True)
-        theirs.in_proj_weight.copy_(ours.qkv.weight)
-        theirs.in_proj_bias.copy_(ours.qkv.bias)
-        _, weights = theirs(*[caught[-1]] * 3, need_weights=True)
-    expected = weights[:, 0, 1:]
-    expected = expected / expected.sum(dim=1, keepdim=True)
-    torch.testing.assert_close(encoded.attention, expected)
-    torch.testing.assert_close(encoded.patches, tokens[:, 1:])
 
 
 def test_other_pictures_take_their_classes_from_folders(trained, tmp_path):
@@ -189,3 +165,21 @@ def test_numbers_find_their_group(resumed):
     assert [list(c.lines) for c in groups['Learning rate and schedule']] == [['']]
     (spread,) = groups['Features, and what would tell of a collapse']
     assert list(spread.lines) == ['encoder', 'target']
+
+
+@pytest.mark.parametrize(
+    ('records', 'figures'),
+    [
+        (dict(loss=3.0, loss_reconstruction=1.0), ['reconstruction loss', '1']),
+        (
+            {'loss': 3.0, 'accuracy/top1': 70.0},
+            ['top-1 accuracy, %', '70', 'loss', '3'],
+        ),
+        ({'coco/bbox_mAP': 0.235}, ['box AP, %', '23.5']),
+    ],
+)
+def test_final_figures_in_large_type(tmp_path, records, figures):
+    write_part(tmp_path, '20260101_100000', [records | dict(iter=1)])
+    page = write_report(tmp_path).read_text()
+    head = page[page.index('<header>') : page.index('</header>')]
+    assert re.findall(r'<d[td]>([^<]*)<', head) == figures
