@@ -1,21 +1,47 @@
 """The time-lapse: the same pictures again and again while the model learns."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from .blocks import picture, sentence, text
 from .encoding import read_picture
 from .records import MONITOR, Run
 
-_FRAMES = 24  # of a sequence; enough to see it move, little enough to send
-_ROWS = 6  # sequences of one kind
-_TILE = 144  # pixels of height
-# What the monitor hook draws side by side; sequences of other names have no labels.
-_COLUMNS = {
-    'monitor_view': ('input', 'masked', 'reconstruction', 'target view'),
-}
-_TITLES = {
-    'monitor_view': 'What the model rebuilds',
-    'monitor_match': 'Where the feature decoder finds the patches again',
+_FRAMES = 20  # of a sequence; enough to see it move, little enough to send
+_ROWS = 4  # sequences of one kind
+_WIDTH = 588  # pixels of a row of four: 144 each, and the gaps
+_GAP = 4  # white pixels between the pictures of a row
+
+
+@dataclass
+class _Kind:
+    """What the monitor hook draws.
+
+    Args:
+        title (str): Heading.
+        caption (str): What is to be seen.
+        columns (tuple[str, ...]): What stands side by side.
+    """
+
+    title: str
+    caption: str
+    columns: tuple[str, ...]
+
+
+_KINDS = {
+    'monitor_view': _Kind(
+        'What the model rebuilds',
+        'The same pictures under the same masks every time.',
+        ('input', 'masked', 'reconstruction', 'target view'),
+    ),
+    'monitor_match': _Kind(
+        'Where it finds the patches again',
+        'How similar the target view is to each of three patches, outlined on the '
+        'left; bright is similar. The true place is outlined in the colour of the '
+        'patch, the best match in white.',
+        ('masked', 'first patch', 'second patch', 'third patch'),
+    ),
 }
 
 
@@ -36,7 +62,7 @@ def time_lapse(run: Run) -> str:
         frames = {}
         for step in _spread(list(files), _FRAMES):
             try:
-                frames[step] = read_picture(files[step], 8 * _TILE, _TILE)
+                frames[step] = read_picture(files[step], _WIDTH)
             except OSError:
                 damaged += 1
         if frames:
@@ -48,7 +74,7 @@ def time_lapse(run: Run) -> str:
             'pictures while a model learns.'
         )
     steps = sorted({s for rows in kinds.values() for frames in rows for s in frames})
-    ordered = sorted(kinds, key=lambda kind: kind not in _COLUMNS)
+    ordered = sorted(kinds, key=lambda kind: [*_KINDS, kind].index(kind))
     shown = ''.join(_kind(kind, kinds[kind][:_ROWS]) for kind in ordered)
     note = sentence(f'{damaged} damaged pictures are left out.') if damaged else ''
     return (
@@ -78,16 +104,34 @@ def _controls(steps: list[int]) -> str:
 
 def _kind(kind: str, rows: list[dict[int, np.ndarray]]) -> str:
     """All sequences of one kind."""
-    title = _TITLES.get(kind, kind.removeprefix(MONITOR).replace('_', ' '))
-    columns = _COLUMNS.get(kind, ())
+    known = _KINDS.get(kind)
+    if known is None:
+        known = _Kind(kind.removeprefix(MONITOR).replace('_', ' '), '', ())
+    columns = known.columns[: count_tiles(rows[0][max(rows[0])])]
     names = ''.join(f'<span class="name">{text(name)}</span>' for name in columns)
     head = f'<div class="names columns-{len(columns)}">{names}</div>' if names else ''
-    what = ', '.join(columns) or title
-    sequences = ''.join(_sequence(frames, what) for frames in rows)
+    what = ', '.join(columns) or known.title
     film = 'film labelled' if columns else 'film'
     return (
-        f'<div><h3>{text(title)}</h3><div class="{film}">{head}{sequences}</div></div>'
+        f'<div><h3>{text(known.title)}</h3><p class="lead">{text(known.caption)}</p>'
+        f'<div class="{film}">{head}'
+        f'{"".join(_sequence(frames, what) for frames in rows)}</div></div>'
     )
+
+
+def count_tiles(row: np.ndarray) -> int:
+    """How many pictures stand side by side: three if the gaps say so, else four.
+
+    Without contrast there is no target view.
+
+    Args:
+        row (ndarray): RGB, uint8 (H, W, 3).
+    """
+    width = row.shape[1]
+    tile = (width - 2 * _GAP) // 3
+    gaps = [row[:, at : at + _GAP] for at in (tile, 2 * tile + _GAP)]
+    whole = 3 * tile + 2 * _GAP == width
+    return 3 if whole and all((gap == 255).all() for gap in gaps) else 4
 
 
 def _sequence(frames: dict[int, np.ndarray], what: str) -> str:

@@ -34,27 +34,27 @@ def facts_of(run: Run, meta: Mapping[str, Any]) -> dict[str, str]:
         meta (Mapping): Of its newest checkpoint, empty if there is none.
     """
     identity = meta.get('run') or {}
-    settings = settings_of(run)
+    settings, iterations = _settings(run), _last_iteration(run, meta)
     facts = {
         'config': run.name,
-        **versions(run),
+        **_versions(run),
         **(meta.get('versions') or {}),
-        'device': device(run),
+        'device': _device(run),
         'processes': identity.get('world_size'),
-        'batch': batch_in_words(settings, identity),
+        'batch': _batch(settings, identity),
         'seed': _seed(settings, meta),
         'began': _when(run),
-        'took': duration(run),
+        'took': _duration(run),
         'starts': _starts(run),
-        'iterations': _number(_last_iteration(run)),
-        'images seen': _number(images_seen(run, settings, identity)),
+        'iterations': _number(iterations),
+        'images seen': _number(_images_seen(iterations, settings, identity)),
         'images in the data set': _number(identity.get('images')),
         'data fingerprint': identity.get('names'),
     }
     return {name: str(fact) for name, fact in facts.items() if fact not in (None, '')}
 
 
-def settings_of(run: Run) -> Mapping[str, Any]:
+def _settings(run: Run) -> Mapping[str, Any]:
     """The config of a run, empty if it cannot be read."""
     try:
         return Config.fromfile(run.config) if run.config else {}
@@ -76,7 +76,7 @@ def checkpoint_meta(run: Run) -> dict[str, Any]:
     return {}
 
 
-def versions(run: Run) -> dict[str, str]:
+def _versions(run: Run) -> dict[str, str]:
     """Versions that the log names, of the newest start."""
     head = read_ends(run.parts[-1].log)[0]
     found = {
@@ -86,7 +86,7 @@ def versions(run: Run) -> dict[str, str]:
     return {name: match[1] for name, match in found.items() if match}
 
 
-def device(run: Run) -> str | None:
+def _device(run: Run) -> str | None:
     """What the newest start computed on, as its log says."""
     head = read_ends(run.parts[-1].log)[0]
     if gpus := re.findall(r'^\s+GPU ([\d,]+): (.+)$', head, re.MULTILINE):
@@ -94,9 +94,7 @@ def device(run: Run) -> str | None:
     return 'CPU' if 'CUDA available: False' in head else None
 
 
-def batch_in_words(
-    settings: Mapping[str, Any], identity: Mapping[str, Any]
-) -> str | None:
+def _batch(settings: Mapping[str, Any], identity: Mapping[str, Any]) -> str | None:
     """Images per step and where they come together."""
     size = _batch_size(settings, identity)
     if size is None:
@@ -124,7 +122,7 @@ def _starts(run: Run) -> str | None:
     return f'{count}, the last {count - 1} resumed' if count > 1 else None
 
 
-def duration(run: Run) -> str | None:
+def _duration(run: Run) -> str | None:
     """How long all parts took together, in words; None if one does not tell."""
     spans = [(part.start, part.end) for part in run.parts]
     if any(None in span for span in spans):
@@ -146,16 +144,18 @@ def in_words(span: timedelta) -> str:
     return ' '.join(f'{count} {unit}' for count, unit in parts[:2])
 
 
-def _last_iteration(run: Run) -> int | None:
+def _last_iteration(run: Run, meta: Mapping[str, Any]) -> int | None:
+    """Of the last record or checkpoint, whichever is later."""
     counts = [int(record['iter']) for part in run.parts for record in part.training]
+    counts += [meta['iter']] if 'iter' in meta else []
     return max(counts, default=None)
 
 
-def images_seen(
-    run: Run, settings: Mapping[str, Any], identity: Mapping[str, Any]
+def _images_seen(
+    steps: int | None, settings: Mapping[str, Any], identity: Mapping[str, Any]
 ) -> int | None:
     """Images that went through the model in training, each pass counted."""
-    size, steps = _batch_size(settings, identity), _last_iteration(run)
+    size = _batch_size(settings, identity)
     if size is None or steps is None:
         return None
     return steps * size * int(identity.get('world_size') or 1)

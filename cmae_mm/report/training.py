@@ -28,33 +28,38 @@ _TITLES = {
     'spread': 'Spread of the features',
     'rank': 'Effective rank',
     'similarity': 'Cosine similarity',
+    'match': 'Patches found again, share',
+    'gradient_share': "Share of the encoder's gradient",
+    'gradient_cosine': 'Cosine between the gradients of the losses',
     'knn_top1': 'k-NN, top-1 %',
     'linear_top1': 'Linear probe, top-1 %',
 }
-_FEATURES = ('monitor/', 'spread_', 'rank_', 'similarity_')
+# Beginnings of the names of numbers that share a plot.
+_FAMILIES = ('gradient_share_', 'match_', 'spread_', 'rank_', 'similarity_')
+_MONITOR = 'monitor/'
 _SCORES = ('acc', 'top1', 'top5', 'miou', 'map', 'knn', 'linear', 'recall', 'dice')
 _SCHEDULE = ('lr', 'momentum', 'weight_decay', 'decay')
-_COST = ('time', 'memory', 'images_per', 'throughput', 'wait')
+_COST = ('time', 'memory', 'images_per', 'throughput', 'wait', 'seconds')
 
 
 def group_of(name: str) -> str:
     """The group a number belongs to, by its name."""
     lowered = name.lower()
+    if lowered.removeprefix(_MONITOR).startswith(_FAMILIES):
+        return GROUPS[2]
     if 'loss' in lowered:
         return GROUPS[0]
     if any(score in lowered for score in _SCORES):
         return GROUPS[1]
-    if lowered.startswith(_FEATURES):
-        return GROUPS[2]
     if any(lowered.endswith(word) for word in _SCHEDULE):
         return GROUPS[3]
     if any(word in lowered for word in _COST):
         return GROUPS[4]
-    return GROUPS[5]
+    return GROUPS[2] if lowered.startswith(_MONITOR) else GROUPS[5]
 
 
 def group_curves(series: dict[str, Series]) -> dict[str, list[Curve]]:
-    """Sort numbers into groups; those of features that belong together share a plot.
+    """Sort numbers into groups; those that belong together share a plot.
 
     Args:
         series (dict[str, Series]): Numbers by name.
@@ -66,13 +71,9 @@ def group_curves(series: dict[str, Series]) -> dict[str, list[Curve]]:
     for name, points in series.items():
         if name == 'base_lr' and 'lr' in series and _same(points, series['lr']):
             continue
-        group = group_of(name)
-        # spread_encoder, spread_online and spread_target on one plot
-        plot, line = name, ''
-        if group == GROUPS[2] and '_' in name:
-            plot, line = name.split('_', 1)
-        key = (plot, points.unit)
-        groups.setdefault(group, {}).setdefault(key, {})[line] = points
+        plot, line = _plot_of(name)
+        plots = groups.setdefault(group_of(name), {})
+        plots.setdefault((plot, points.unit), {})[line] = points
     return {
         group: [
             _curve(plot, unit, lines)
@@ -83,18 +84,29 @@ def group_curves(series: dict[str, Series]) -> dict[str, list[Curve]]:
     }
 
 
+def _plot_of(name: str) -> tuple[str, str]:
+    """The plot a number stands on, and the name of its line there."""
+    stem = name.removeprefix(_MONITOR)
+    for family in _FAMILIES:
+        if stem.startswith(family):
+            # spread_encoder, spread_online and spread_target on one plot
+            line = stem.removeprefix(family)
+            return name.removesuffix(line).rstrip('_'), line
+    return name, ''
+
+
 def _rank(item: tuple[tuple[str, str], dict]) -> int:
     """What has a title comes first, in the order of the titles."""
     names = list(_TITLES)
-    plot = item[0][0]
-    return names.index(plot) if plot in names else len(names)
+    stem = item[0][0].removeprefix(_MONITOR)
+    return names.index(stem) if stem in names else len(names)
 
 
 def _curve(plot: str, unit: str, lines: dict[str, Series]) -> Curve:
-    whole = plot.removeprefix('monitor/')
-    title = _TITLES.get(plot) or _TITLES.get(whole, whole)
-    if len(lines) == 1 and (only := next(iter(lines))):
-        title, lines = f'{whole}_{only}'.replace('_', ' '), {'': lines[only]}
+    stem = plot.removeprefix(_MONITOR)
+    title = _TITLES.get(plot) or _TITLES.get(stem, stem)
+    if plot != stem:  # on pictures and masks that are always the same
+        title = f'{title} (monitor)'
     named = {name.replace('_', ' '): (s.steps, s.values) for name, s in lines.items()}
     return Curve(title, named, unit)
 

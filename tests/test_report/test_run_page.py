@@ -10,7 +10,7 @@ from PIL import Image
 
 from cmae_mm.report import write_report
 from cmae_mm.report.inside import look_inside
-from cmae_mm.report.lapse import time_lapse
+from cmae_mm.report.lapse import count_tiles, time_lapse
 from cmae_mm.report.records import read_run
 from cmae_mm.report.samples import choose_samples
 from cmae_mm.report.trained import load_config
@@ -148,7 +148,7 @@ def test_a_long_film_keeps_its_ends(tmp_path):
     names = [f'monitor_view_0_{i}' for i in range(1, 101)]
     write_part(tmp_path, '20260101_100000', steps(1, 2), names)
     shown = re.findall(r'data-step="(\d+)"', time_lapse(read_run(tmp_path)))
-    assert len(shown) == 24 and shown[0] == '1' and shown[-1] == '100'
+    assert len(shown) == 20 and shown[0] == '1' and shown[-1] == '100'
 
 
 def test_numbers_find_their_group(resumed):
@@ -165,6 +165,21 @@ def test_numbers_find_their_group(resumed):
     assert [list(c.lines) for c in groups['Learning rate and schedule']] == [['']]
     (spread,) = groups['Features, and what would tell of a collapse']
     assert list(spread.lines) == ['encoder', 'target']
+    names = ('match_accuracy', 'match_chance', 'gradient_share_contrastive')
+    groups = group_curves({f'monitor/{name}': one for name in names})
+    lines = {curve.title: list(curve.lines) for curve in next(iter(groups.values()))}
+    assert lines == {
+        'Patches found again, share (monitor)': ['accuracy', 'chance'],
+        "Share of the encoder's gradient (monitor)": ['contrastive'],
+    }
+
+
+def test_labels_stand_above_as_many_pictures_as_there_are():
+    tile, gap = np.zeros((8, 8, 3), np.uint8), np.full((8, 4, 3), 255, np.uint8)
+    three = [tile, gap, tile, gap, tile]
+    assert count_tiles(np.concatenate(three, axis=1)) == 3
+    assert count_tiles(np.concatenate([*three, gap, tile], axis=1)) == 4
+    assert count_tiles(np.zeros((8, 32, 3), np.uint8)) == 4
 
 
 @pytest.mark.parametrize(
