@@ -11,7 +11,7 @@ from PIL import Image
 SCALES = dict(mean=[120.0, 120.0, 120.0], std=[60.0, 60.0, 60.0])
 
 
-def write_part(folder, stamp, records=(), pictures=(), log='', results=None):
+def _write_part(folder, stamp, records=(), pictures=(), log='', results=None):
     """Write what MMEngine leaves of one start."""
     part = folder / stamp
     images = part / 'vis_data' / 'vis_image'
@@ -28,7 +28,7 @@ def write_part(folder, stamp, records=(), pictures=(), log='', results=None):
     return part
 
 
-def steps(first, last, scale=1.0):
+def _steps(first, last, scale=1.0):
     """Records of training, one per iteration."""
     return [
         dict(loss=scale / i, lr=0.1, time=0.5, iter=i, epoch=1 + i // 10, step=i)
@@ -37,13 +37,25 @@ def steps(first, last, scale=1.0):
 
 
 @pytest.fixture
+def write_part():
+    """Write what MMEngine leaves of one start."""
+    return _write_part
+
+
+@pytest.fixture
+def steps():
+    """Records of training, one per iteration."""
+    return _steps
+
+
+@pytest.fixture
 def resumed(tmp_path):
     """A training that died at iteration 6 and went on after iteration 4."""
     folder = tmp_path / 'run'
     views = [f'monitor_view_0_{i}' for i in (2, 4, 6)]
-    write_part(folder, '20260101_100000', steps(1, 6), views)
+    _write_part(folder, '20260101_100000', _steps(1, 6), views)
     views = [f'monitor_view_0_{i}' for i in (6, 8)]
-    write_part(folder, '20260101_120000', steps(5, 8, scale=2.0), views)
+    _write_part(folder, '20260101_120000', _steps(5, 8, scale=2.0), views)
     return folder
 
 
@@ -74,7 +86,7 @@ def trained(tmp_path, tiny_cfg, build):
         )
     )
     names = ['monitor_view_0_2', 'monitor_view_0_4', 'monitor_match_0_4', 'val_a.jpg_4']
-    part = write_part(folder, '20260101_100000', steps(1, 4), names)
+    part = _write_part(folder, '20260101_100000', _steps(1, 4), names)
     cfg.dump(part / 'vis_data' / 'config.py')
     cfg.dump(folder / 'toy.py')
     checkpoint = dict(

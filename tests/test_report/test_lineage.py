@@ -9,8 +9,6 @@ from cmae_mm.report.recipes import changed_settings, expectations, find_recipe
 from cmae_mm.report.records import read_run
 from cmae_mm.zoo import find_root
 
-from .conftest import steps, write_part
-
 LOG = """2026/01/01 10:00:01 - mmengine - INFO -
 System environment:
     Python: 3.11.7 (main, ...)
@@ -22,7 +20,7 @@ System environment:
 """
 
 
-def test_facts_of_a_run(trained):
+def test_facts_of_a_run(trained, steps, write_part):
     write_part(trained, '20260101_100001', steps(5, 6), log=LOG)
     (trained / '20260101_100000' / '20260101_100000.log').write_text(
         '2026/01/01 10:00:01 - mmengine - INFO'
@@ -69,7 +67,7 @@ def test_times_in_words(span, words):
 
 
 @pytest.fixture
-def recipe_run(tmp_path):
+def recipe_run(tmp_path, steps, write_part):
     """Make a run of one of our configs with a result."""
 
     def make(folder, name, result):
@@ -102,6 +100,7 @@ def test_another_training_is_not_taken_for_the_one_that_is_asked_for(recipe_run)
     assert figure.measured is None and figure.whose == "authors' code"
 
 
+@pytest.mark.slow
 def test_changed_settings_are_told(recipe_run):
     run = recipe_run('scenes', 'cmae_vit-nano-p8_bs32-8e_scenes', {})
     text = run.config.read_text()

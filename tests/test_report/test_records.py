@@ -7,8 +7,6 @@ import pytest
 
 from cmae_mm.report.records import read_run
 
-from .conftest import steps, write_part
-
 
 def test_a_resumed_run_is_one_curve(resumed):
     run = read_run(resumed)
@@ -27,7 +25,9 @@ def test_a_resumed_run_is_one_film(resumed):
     assert starts == ['20260101_100000'] * 2 + ['20260101_120000'] * 2
 
 
-def test_another_training_in_the_same_folder_is_named_and_left_out(resumed):
+def test_another_training_in_the_same_folder_is_named_and_left_out(
+    resumed, steps, write_part
+):
     write_part(resumed, '20260102_100000', steps(1, 2, scale=9.0))
     run = read_run(resumed)
     assert run.series['loss'].values == [9, 9 / 2]
@@ -35,7 +35,9 @@ def test_another_training_in_the_same_folder_is_named_and_left_out(resumed):
     assert '20260101_100000, 20260101_120000' in run.notes[0]
 
 
-def test_validations_count_epochs_and_do_not_tell_the_speed(tmp_path):
+def test_validations_count_epochs_and_do_not_tell_the_speed(
+    tmp_path, steps, write_part
+):
     records = [*steps(1, 20), dict(mIoU=0.4, time=99.0, step=1)]
     records += [{'monitor/knn_top1': 30.0, 'step': 20}]
     write_part(tmp_path, '20260101_100000', records)
@@ -45,7 +47,7 @@ def test_validations_count_epochs_and_do_not_tell_the_speed(tmp_path):
     assert set(run.series['time'].values) == {0.5}
 
 
-def test_damaged_lines_are_counted_and_left_out(tmp_path):
+def test_damaged_lines_are_counted_and_left_out(tmp_path, write_part):
     records = ['{"loss": 1.0, "iter": 1}', '{"loss": 2.0, "it', '[1]', '']
     records.append('{"loss": NaN, "iter": 3, "name": "x", "list": [1], "flag": true}')
     write_part(tmp_path, '20260101_100000', records)
@@ -55,7 +57,7 @@ def test_damaged_lines_are_counted_and_left_out(tmp_path):
     assert run.notes == ['2 damaged lines in 20260101_100000 are left out.']
 
 
-def test_results_of_a_test_count_beside_the_training(resumed):
+def test_results_of_a_test_count_beside_the_training(resumed, write_part):
     results = {'knn/top1': 54.0, 'time': 0.1}
     write_part(resumed, '20260103_100000', results=results)
     run = read_run(resumed)
@@ -70,7 +72,9 @@ def test_names_and_config(resumed):
     assert run.name == 'recipe' and run.config == resumed / 'recipe.py'
 
 
-def test_a_part_lasts_from_its_name_to_the_last_line_of_its_log(tmp_path):
+def test_a_part_lasts_from_its_name_to_the_last_line_of_its_log(
+    tmp_path, steps, write_part
+):
     log = '2026/01/01 10:00:02 - mmengine\nmore\n2026/01/01 11:30:00 - mmengine - done'
     write_part(tmp_path, '20260101_100000', steps(1, 2), log=log)
     (part,) = read_run(tmp_path).parts

@@ -16,8 +16,6 @@ from cmae_mm.report.samples import choose_samples
 from cmae_mm.report.trained import load_config
 from cmae_mm.report.training import group_curves, group_of
 
-from .conftest import steps, write_part
-
 
 def headings(page):
     return re.findall(r'<h[123]>([^<]*)</h[123]>', page)
@@ -103,14 +101,14 @@ def test_weights_that_do_not_fit_are_no_crash(trained):
     assert 'do not fit' in said and 'cls_token' in said and not lead
 
 
-def test_a_run_with_nothing_but_a_folder(tmp_path):
+def test_a_run_with_nothing_but_a_folder(tmp_path, write_part):
     write_part(tmp_path / 'a', '20260101_100000')
     page = write_report(tmp_path / 'a').read_text()
     for said in ('recorded no numbers', 'no time-lapse', 'no look inside'):
         assert said in page
 
 
-def test_names_from_outside_are_escaped(tmp_path):
+def test_names_from_outside_are_escaped(tmp_path, write_part):
     nasty = '<img src=x onerror=alert(1)>'
     records = [{nasty: 1.0, 'iter': 1}, {nasty: 2.0, 'iter': 2}]
     pictures = ['monitor_<q>_0_2', 'val_<i>&.jpg_2']
@@ -122,7 +120,7 @@ def test_names_from_outside_are_escaped(tmp_path):
 
 
 def test_pictures_of_other_runs_are_shown_but_not_those_of_their_monitor(
-    resumed, tmp_path
+    resumed, tmp_path, steps, write_part
 ):
     other = tmp_path / 'segment'
     names = ['val_street.jpg_600', 'val_street.jpg_300', 'monitor_view_0_9']
@@ -144,7 +142,7 @@ def test_damaged_pictures_are_left_out(resumed):
     assert 'its pictures are damaged' in time_lapse(read_run(resumed))
 
 
-def test_a_long_film_keeps_its_ends(tmp_path):
+def test_a_long_film_keeps_its_ends(tmp_path, steps, write_part):
     names = [f'monitor_view_0_{i}' for i in range(1, 101)]
     write_part(tmp_path, '20260101_100000', steps(1, 2), names)
     shown = re.findall(r'data-step="(\d+)"', time_lapse(read_run(tmp_path)))
@@ -193,7 +191,7 @@ def test_labels_stand_above_as_many_pictures_as_there_are():
         ({'coco/bbox_mAP': 0.235}, ['box AP, %', '23.5']),
     ],
 )
-def test_final_figures_in_large_type(tmp_path, records, figures):
+def test_final_figures_in_large_type(tmp_path, records, figures, write_part):
     write_part(tmp_path, '20260101_100000', [records | dict(iter=1)])
     page = write_report(tmp_path).read_text()
     head = page[page.index('<header>') : page.index('</header>')]

@@ -8,8 +8,7 @@ from cmae_mm.report.records import read_run
 from cmae_mm.report.samples import choose_samples
 from cmae_mm.report.trained import encode, load_config, load_trained
 
-from .conftest import SCALES
-
+SCALES = dict(mean=[120.0] * 3, std=[60.0] * 3)
 MIXER = dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32)
 
 
