@@ -116,7 +116,7 @@ setup(
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
     ],
     packages=find_packages(include=('cmae_mm', 'cmae_mm.*')),
-    package_data={'cmae_mm': ['py.typed']},
+    package_data={'cmae_mm': ['py.typed', 'report/page.css', 'report/page.js']},
     include_package_data=True,
     zip_safe=False,
     python_requires='>=3.10',

@@ -42,6 +42,7 @@ def test_the_wheel_holds_configs_tools_and_types(wheel):
         for file in (ROOT / folder).rglob('*.py'):
             assert f'cmae_mm/.mim/{file.relative_to(ROOT)}' in names
     assert {'cmae_mm/py.typed', 'cmae_mm/.mim/model-index.yml'} <= names
+    assert {'cmae_mm/report/page.css', 'cmae_mm/report/page.js'} <= names
     assert not [name for name in names if name.startswith('tests/')]
 
 

@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {
     'inspect': 'cmae_mm.cli.inspect',
     'verify-resume': 'cmae_mm.cli.verify_resume',
     'scan': 'cmae_mm.cli.scan',
+    'report': 'cmae_mm.cli.report',
 }
 
 

@@ -1,0 +1,66 @@
+"""``cmae report``, as it is typed."""
+
+import json
+
+import pytest
+
+from cmae_mm import cli
+
+
+@pytest.fixture
+def report(monkeypatch, capsys, tmp_path):
+    """Run it in a clean folder; exit code, and all that it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(['report', *args])
+        said = ''.join(capsys.readouterr())
+        code = stop.value.code
+        return (1, said + code) if isinstance(code, str) else (code, said)
+
+    return run
+
+
+@pytest.fixture
+def run_folder(tmp_path):
+    """A run that has recorded two losses."""
+    folder = tmp_path / 'out' / '20260101_100000' / 'vis_data'
+    folder.mkdir(parents=True)
+    lines = [json.dumps(dict(loss=1 / i, iter=i, step=i)) for i in (1, 2)]
+    (folder / 'scalars.json').write_text('\n'.join(lines))
+    return 'out'
+
+
+def test_the_page_lies_in_the_folder_of_the_run(report, run_folder, tmp_path):
+    code, said = report(run_folder)
+    assert code == 0 and 'Report: out/report.html (' in said
+    assert '<h1>out</h1>' in (tmp_path / 'out/report.html').read_text()
+
+
+def test_or_where_it_is_wanted(report, run_folder, tmp_path):
+    code, _ = report(run_folder, '--html', 'deep/page.html')
+    assert code == 0 and (tmp_path / 'deep/page.html').is_file()
+    assert not (tmp_path / 'out/report.html').exists()
+
+
+def test_bad_input_is_one_line(report, run_folder, tmp_path):
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'some.txt').write_text('x')
+    for args, why in (
+        (['missing'], 'There is no folder missing'),
+        (['empty'], 'empty is empty'),
+        (['some.txt'], 'some.txt is a file'),
+        (['.'], 'is not a run, but holds 1: out'),
+        (['out', '--data', 'missing'], 'There is no folder missing'),
+        (['out', '--checkpoint', 'a.pth'], 'There is no checkpoint a.pth'),
+        (['out', '--compare', 'empty'], 'empty is empty'),
+    ):
+        code, said = report(*args)
+        assert code == 1 and why in said and len(said.splitlines()) == 1, said
+    assert report()[0] == 2
+
+
+def test_help_has_an_example(report):
+    code, said = report('--help')
+    assert code == 0 and 'Example: cmae report' in said
