@@ -87,6 +87,8 @@ def _predict(model: torch.nn.Module, item: dict):
 
 def _labels(image: np.ndarray, sample, palette: np.ndarray) -> list[np.ndarray]:
     """Truth and prediction of a segmentation; what is ignored stays clear."""
+    palette = palette.copy()
+    palette[0] = 96  # most often the background
     clear_first = np.concatenate([np.zeros((1, 3), np.uint8), palette])
     drawn = []
     for field in (sample.gt_sem_seg, sample.pred_sem_seg):

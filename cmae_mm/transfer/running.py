@@ -22,7 +22,10 @@ from cmae_mm.engine.valid_checkpoint import newest_valid, read_valid
 from cmae_mm.guards.readers import TOP_LEVEL
 
 # Lines of a log that somebody waits for; the rest stands in the file.
-_SHOWN = re.compile(r'(Epoch|Iter)\((train|val|test)\)|starts from|Resuming from')
+_SHOWN = re.compile(
+    r'(Epoch|Iter)\((train|val|test)\)|backbone starts from|Resuming from|stopped after'
+)
+_LONGEST = 300  # of such lines; the IoU of 150 classes would fill a screen
 # Below this, starting workers takes longer than they save.
 _FEW_IMAGES = 200
 
@@ -191,6 +194,7 @@ def carry_out(
         return json.loads(results.read_text())
     config = write_config(plan.cfg, out)
     resume = '--resume' if plan.library == 'mmsegmentation' else '--resume auto'
+    say(f'Config: {config}. The same by hand:')
     say(f'  mim train {plan.library} {config} --work-dir {out} {resume}')
     if config_only:
         return None
@@ -255,9 +259,23 @@ def _quiet_runner(cfg: Config) -> Runner:
         if type(handler) is logging.StreamHandler:
             handler.setStream(sys.stdout)
             handler.addFilter(_is_shown)
+            handler.setFormatter(_Short(handler.formatter))
     return runner
 
 
 def _is_shown(record: logging.LogRecord) -> bool:
     """A filter of log records."""
     return record.levelno >= logging.ERROR or bool(_SHOWN.search(record.getMessage()))
+
+
+class _Short(logging.Formatter):
+    """Cuts lines that are too long for a terminal."""
+
+    def __init__(self, whole: logging.Formatter) -> None:
+        super().__init__()
+        self.whole = whole
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, or its beginning."""
+        line = self.whole.format(record)
+        return line if len(line) <= _LONGEST else f'{line[:_LONGEST]} ...'

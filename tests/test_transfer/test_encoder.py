@@ -64,6 +64,10 @@ def test_the_hybrid_is_known_in_its_packaged_size_only(saved):
     base = dict(backbone=dict(type='cmae_mm.CMAEConvViT', img_size=224))
     encoder = read_encoder(saved(weights, base))
     assert encoder.hybrid and (encoder.width, encoder.depth) == (768, 11)
+    with torch.device('meta'):
+        model = MODELS.build(encoder.backbone)
+    assert 'stages.0.patch_embed.projection.weight' in model.state_dict()
+    assert (model.embed_dims, model.num_layers, model.patch_size) == (768, 11, 16)
     base['backbone']['depths'] = [1, 1, 4]
     with pytest.raises(ValueError, match='another size than ConvViT-B'):
         read_encoder(saved(weights, base))
