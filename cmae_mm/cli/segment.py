@@ -11,7 +11,7 @@ import click
 @click.option('--out', type=click.Path(path_type=Path), required=True)
 @click.option(
     '--iters',
-    type=click.IntRange(min=2),
+    type=click.IntRange(min=10),
     help='Length of the training. Default: as many passes over the images as in the '
     'packaged recipe.',
 )

@@ -10,7 +10,7 @@ from cmae_mm.zoo import find_root
 from .coco_data import CocoData
 from .encoder import Encoder
 from .recipes import Recipe, by_width
-from .running import fit_optimizer, set_loader, set_record
+from .running import fit_optimizer, set_loader, set_record, warm_up_steps
 
 _FILE = 'coco/mask-rcnn_vitdet-{}_32xb2-amp-lsj-{}e_coco.py'
 _LARGE = dict(batch=64, each=2, side=1024, passes=100)
@@ -100,7 +100,7 @@ def compose_mask_rcnn(
     _set_data(cfg, data, batch_size, side, recipe is not _SMALL)
     steps = epochs * math.ceil(data.images['train'] / batch_size)
     warm_up, decay = cfg.param_scheduler
-    warm_up.end = max(1, min(warm_up.end, steps // 10))
+    warm_up.end = warm_up_steps(warm_up.end, steps)
     decay.end = cfg.train_cfg.max_epochs = epochs
     cfg.train_cfg.val_interval = max(1, epochs // 4)
     set_record(cfg, steps, epochs // 10)

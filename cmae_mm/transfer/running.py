@@ -93,6 +93,19 @@ def fit_optimizer(cfg: Config, batch_size: int, base: int, on_gpu: bool) -> str:
     )
 
 
+def warm_up_steps(recipe: int, steps: int) -> int:
+    """End of a linear warm-up: at most a tenth of the training.
+
+    Args:
+        recipe (int): End in the recipe, in steps.
+        steps (int): Length of the training.
+
+    Returns:
+        int: 2 or more: MMEngine's schedule of one step would stay where it begins.
+    """
+    return max(2, min(recipe, steps // 10))
+
+
 def set_record(cfg: Config, steps: int, interval: int) -> None:
     """How often numbers are logged and checkpoints written.
 

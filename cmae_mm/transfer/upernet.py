@@ -9,7 +9,7 @@ from cmae_mm.zoo import find_root
 from .encoder import Encoder
 from .label_maps import LabelMaps
 from .recipes import Recipe, by_width
-from .running import fit_optimizer, set_loader, set_record
+from .running import fit_optimizer, set_loader, set_record, warm_up_steps
 
 _ADE20K = '-p16_upernet_8xb2-amp-160k_ade20k-512x512.py'
 # 160k iterations of 16 images are 127 passes over ADE20K; 400 of 8 are 9 over CamVid.
@@ -74,7 +74,7 @@ def compose_upernet(
     Args:
         encoder (Encoder): What the backbone starts from.
         data (LabelMaps): What it is trained and tested on.
-        iters (int): Length of the training.
+        iters (int): Length of the training, 10 or more.
         batch_size (int): Images per iteration, 2 or more: BatchNorm pools to 1x1.
         crop (int): Side of the crops in pixels, a multiple of the patch.
         on_gpu (bool): Whether it is to run on a GPU.
@@ -101,7 +101,7 @@ def compose_upernet(
     _set_model(cfg, encoder, len(data.classes), crop)
     _set_data(cfg, data, batch_size, crop)
     warm_up, decay = cfg.param_scheduler
-    warm_up.end = decay.begin = max(1, min(warm_up.end, iters // 10))
+    warm_up.end = decay.begin = warm_up_steps(warm_up.end, iters)
     decay.end = cfg.train_cfg.max_iters = iters
     cfg.train_cfg.val_interval = max(1, iters // 4)
     set_record(cfg, iters, iters // 10)

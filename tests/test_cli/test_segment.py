@@ -24,7 +24,7 @@ def run(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.slow
 def test_trains_tests_draws_and_knows_when_it_is_done(run, nano_checkpoint, few_scenes):
-    args = (nano_checkpoint, few_scenes / 'scenes', '--out', 'out', '--iters', 4)
+    args = (nano_checkpoint, few_scenes / 'scenes', '--out', 'out', '--iters', 10)
     code, out, _ = run(*args)
     assert code == 0, code
     for line in (

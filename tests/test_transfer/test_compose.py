@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.registry import DATASETS, MODELS, PARAM_SCHEDULERS, init_default_scope
 
 from cmae_mm.guards.settings import check_config
 from cmae_mm.transfer import mask_rcnn, upernet
@@ -150,6 +150,33 @@ def test_the_data_set_reads_what_was_checked(few_scenes, reduce):
     labels = dataset[0]['data_samples'].gt_sem_seg.data
     assert labels.shape == (1, 64, 64) and (labels == 255).any() == reduce
     assert labels[labels != 255].max() < len(data.classes)
+
+
+@pytest.mark.parametrize('size', ['nano', 'base'])
+def test_short_trainings_reach_their_rate(size, few_scenes):
+    encoder = make_encoder(size)
+    maps, objects = (
+        read(few_scenes / 'scenes') for read in (read_label_maps, read_coco)
+    )
+    segment, _ = upernet.compose_upernet(encoder, maps, 10, 2, 64, on_gpu=False)
+    # 24 images in batches of 4: 6 steps.
+    detect, _ = mask_rcnn.compose_mask_rcnn(encoder, objects, 1, 4, 64, on_gpu=False)
+    for cfg, steps in ((segment, 10), (detect, 6)):
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        schedules = []
+        for schedule in cfg.param_scheduler:
+            if schedule.pop('convert_to_iter_based', False):
+                schedule.update(by_epoch=False, end=steps)
+            schedules.append(
+                PARAM_SCHEDULERS.build(schedule, default_args=dict(optimizer=optimizer))
+            )
+        rates = []
+        for _ in range(steps):
+            rates.append(optimizer.param_groups[0]['lr'])
+            optimizer.step()
+            for schedule in schedules:
+                schedule.step()
+        assert rates[0] < 0.01 and max(rates) > 0.85 and rates[-1] < 0.3
 
 
 def test_lengths_and_sizes():
