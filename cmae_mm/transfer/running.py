@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
 
 from cmae_mm.dependencies import TRANSFER, module_version
 from cmae_mm.engine.valid_checkpoint import newest_valid, read_valid
 from cmae_mm.guards.readers import TOP_LEVEL
+
+from .examples import save_examples
 
 # Lines of a log that somebody waits for; the rest stands in the file.
 _SHOWN = re.compile(
@@ -205,16 +208,15 @@ def carry_out(
     if results.is_file():
         say(f'{out} holds this run, finished:')
         return json.loads(results.read_text())
-    config = write_config(plan.cfg, out)
+    config = out / 'config.py'
+    if not config.is_file():  # else it may have been edited since
+        write_config(plan.cfg, out)
     resume = '--resume' if plan.library == 'mmsegmentation' else '--resume auto'
     say(f'Config: {config}. The same by hand:')
     say(f'  mim train {plan.library} {config} --work-dir {out} {resume}')
     if config_only:
         return None
     metrics, runner = train_and_test(config, out)
-    # Late: it imports OpenCV and draws, which no other caller needs.
-    from .examples import save_examples
-
     save_examples(runner, out / 'examples.png')
     results.write_text(json.dumps(metrics, indent=2) + '\n')
     return metrics
@@ -233,22 +235,29 @@ def train_and_test(config: Path, out: Path) -> tuple[dict[str, float], Runner]:
     """
     cfg = Config.fromfile(config)
     cfg.work_dir = str(out)
-    cfg.resume = True
-    runner = _quiet_runner(cfg)
     trained = newest_valid(out)
-    if trained is not None and _at_its_end(read_valid(trained), cfg):
-        runner._resume, runner._load_from = False, str(trained)
+    at_its_end = trained is not None and _at_its_end(read_valid(trained), cfg)
+    cfg.resume = not at_its_end
+    cfg.load_from = str(trained) if at_its_end else None
+    runner = _quiet_runner(cfg)
+    if at_its_end:
         metrics = runner.test()
     else:
+        last = _LastMetrics()
+        runner.register_hook(last)
         runner.train()
-        values = runner.message_hub.log_scalars
-        metrics = {
-            name.removeprefix('val/'): values[name].current()
-            for name in values
-            if name.startswith('val/') and not name.endswith('time')
-        }
+        metrics = last.metrics
     numbers = {name: float(value) for name, value in metrics.items()}
     return {k: v for k, v in numbers.items() if math.isfinite(v)}, runner
+
+
+class _LastMetrics(Hook):
+    """Keeps what the last validation found."""
+
+    def after_val_epoch(
+        self, runner: Runner, metrics: dict[str, float] | None = None
+    ) -> None:
+        self.metrics = metrics or {}
 
 
 def _at_its_end(checkpoint: dict, cfg: Config) -> bool:

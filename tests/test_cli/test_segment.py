@@ -61,6 +61,10 @@ def test_only_the_config_and_another_run_in_the_same_folder(
     assert code == 0 and '600 iterations' in out
     assert 'learning rate 0.0005 (the recipe: 0.002 for 8 images' in out
     assert not list(Path('out').glob('*.pth'))
+    edited = Path('out/config.py')
+    edited.write_text(edited.read_text() + 'randomness = dict(seed=7)\n')
+    code, _, _ = run(*args, '--batch-size', 2)
+    assert code == 0 and 'seed=7' in edited.read_text()
     code, _, _ = run(*args, '--batch-size', 4)
     assert 'out holds a run with batch_size = 2, this one has 4' in code
 
