@@ -1,6 +1,7 @@
 """What several tests share: a CMAE of toy size, and quiet, seeded runs."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -119,3 +120,33 @@ def toy_runner():
 
     yield make
     DefaultScope._instance_dict.clear()
+
+
+@pytest.fixture(scope='session')
+def nano_checkpoint(tmp_path_factory):
+    """A file as a pre-training leaves it: ViT-nano/8 for 64 px, random weights."""
+    from mmengine.config import Config
+    from mmengine.registry import MODELS
+
+    config = Path(__file__).parents[1] / (
+        'configs/scenes/cmae_vit-nano-p8_bs32-8e_scenes.py'
+    )
+    cfg = Config.fromfile(config)
+    init_default_scope('mmpretrain')
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    file = tmp_path_factory.mktemp('pretrain') / 'epoch_1.pth'
+    text = Config(dict(model=cfg.model)).pretty_text
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(cfg=text)), file)
+    return file
+
+
+@pytest.fixture(scope='session')
+def few_scenes(tmp_path_factory):
+    """The generated data set: 24 and 12 pictures of 64 px of each of its two halves."""
+    from cmae_mm.datasets.scenes import generate_scenes
+
+    root = tmp_path_factory.mktemp('data') / 'scenes'
+    generate_scenes(root, num_train=24, num_val=12, size=64, workers=1)
+    return root

@@ -14,6 +14,9 @@ from cmae_mm.version import __version__
 
 # Name -> module. Help lists them in this order.
 COMMANDS: dict[str, str] = {
+    'probe': 'cmae_mm.cli.probe',
+    'segment': 'cmae_mm.cli.segment',
+    'detect': 'cmae_mm.cli.detect',
     'inspect': 'cmae_mm.cli.inspect',
     'verify-resume': 'cmae_mm.cli.verify_resume',
     'scan': 'cmae_mm.cli.scan',

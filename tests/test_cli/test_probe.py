@@ -1,0 +1,48 @@
+"""``cmae probe`` as it is called."""
+
+import json
+
+import pytest
+
+from cmae_mm import cli
+
+
+@pytest.fixture
+def run(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def probe(*args):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(['probe', *map(str, args)])
+        return stop.value.code, *capsys.readouterr()
+
+    return probe
+
+
+@pytest.mark.slow
+def test_the_four_figures_and_the_mim_command(run, nano_checkpoint, few_scenes):
+    code, out, _ = run(nano_checkpoint, few_scenes / 'classification', '--out', 'out')
+    assert code == 0
+    found = json.loads(open('out/results.json').read())
+    rows = ('pre-trained', 'random init', 'raw pixels', 'chance')
+    assert tuple(found['top1']) == rows and all(row in out for row in rows)
+    assert found['images'] == dict(train=24, val=12)
+    assert found['top1']['chance']['always_the_largest_class'] == pytest.approx(100 / 6)
+
+    # The library's own test of the config that was written.
+    from mmengine.config import Config
+    from mmengine.registry import RUNNERS
+
+    assert f'mim test mmpretrain out/config.py --checkpoint {nano_checkpoint}' in out
+    cfg = Config.fromfile('out/config.py')
+    cfg.update(work_dir='knn', load_from=str(nano_checkpoint))
+    metrics = RUNNERS.build(cfg).test()
+    assert metrics['knn/top1'] == pytest.approx(found['top1']['pre-trained']['knn'])
+
+
+def test_no_checkpoint_and_no_folder_are_one_line(run, few_scenes, tmp_path):
+    code, _, _ = run('nothing.pth', few_scenes / 'classification')
+    assert code.startswith('cmae: There is no checkpoint nothing.pth')
+    code, _, _ = run('nothing.pth', 'nowhere')
+    assert code.startswith('cmae: There is no folder nowhere')
+    assert not (tmp_path / 'work_dirs').exists()
