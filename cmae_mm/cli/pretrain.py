@@ -27,7 +27,7 @@ from .options import cfg_options
 @click.option(
     '--batch',
     type=click.IntRange(min=1),
-    help='Images of a step. Default: the recipe\'s, or what images and free memory '
+    help="Images of a step. Default: the recipe's, or what images and free memory "
     'allow.',
 )
 @click.option(

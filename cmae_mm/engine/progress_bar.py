@@ -98,9 +98,7 @@ class ProgressBar(Hook):
         """Take what is shown from the runner, after so many steps."""
         figures = ' · '.join(f for f in describe(runner) if f)
         where = place(runner.train_loop, done)
-        self._bar.update(
-            self._task, completed=done, description=where, figures=figures
-        )
+        self._bar.update(self._task, completed=done, description=where, figures=figures)
 
     def _lift_the_log(self, logger: logging.Logger) -> None:
         """Let what the log writes to the terminal pass above the bar."""

@@ -137,9 +137,7 @@ def choose_batch(
         else:
             cost = measure or (lambda images: _measure(cfg, images))
             fits = _even(fitting_batch(cost, free, most=batch, share=_SHARE))
-            held = (
-                f'{_SHARE * 100:.0f} % of the {free / 2**30:.1f} GiB free ({device})'
-            )
+            held = f'{_SHARE * 100:.0f} % of the {free / 2**30:.1f} GiB free ({device})'
             if fits < batch:
                 batch, why = fits, f'more would not fit into {held}'
             else:
@@ -167,7 +165,7 @@ def _wanted_batch(wanted: int, pictures: Pictures) -> tuple[int, str]:
     few = min(pictures.count, _even(max(_SMALL, pictures.count // _STEPS)))
     if wanted <= few:
         return wanted, 'the batch of the recipe'
-    return few, f'the recipe\'s {wanted} would leave few steps to an epoch'
+    return few, f"the recipe's {wanted} would leave few steps to an epoch"
 
 
 def _even(batch: int) -> int:

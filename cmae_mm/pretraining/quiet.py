@@ -8,7 +8,6 @@ from typing import TextIO
 
 from mmengine.logging import MMLogger
 
-
 # What MMEngine's own checkpoint hook brings up by itself; nobody can act on it.
 _STALE = ('"FileClient" will be deprecated', '"HardDiskBackend" is the alias')
 

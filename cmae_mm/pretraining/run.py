@@ -199,6 +199,8 @@ def write_config(
         tell('views', choices.choose_views(cfg, arch, pictures))
         tell('precision', choices.choose_precision(cfg))
     tell('epochs', choices.choose_epochs(cfg, asked['epochs']))
+    if asked['batch'] is None:
+        tell('memory', 'two small steps are measured ...')
     tell('batch', choices.choose_batch(cfg, pictures, asked['batch'], wanted))
     tell('rate', choices.choose_rate(cfg))
     if not asked['config']:
@@ -239,7 +241,5 @@ def _absolute(path: str | Path | None, what: str) -> str | None:
     if path is None or '://' in str(path):
         return path
     if not Path(path).is_file():
-        raise FileNotFoundError(
-            f'There is no {what} {path} (looked in {Path.cwd()}).'
-        )
+        raise FileNotFoundError(f'There is no {what} {path} (looked in {Path.cwd()}).')
     return str(Path(path).resolve())

@@ -52,10 +52,14 @@ def test_all_runs_go_to_one_folder(run, runs, args, out):
 def test_a_library_that_is_not_there_is_said_before(run, runs, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(
-        importlib.util, 'find_spec', lambda name: None if name == 'mmdet' else find(name)
+        importlib.util,
+        'find_spec',
+        lambda name: None if name == 'mmdet' else find(name),
     )
     code, said, _ = run()
-    assert code.startswith('cmae: The demo also segments and detects, which needs mmdet')
+    assert code.startswith(
+        'cmae: The demo also segments and detects, which needs mmdet'
+    )
     assert 'mim install mmdet' in code and not said and not runs
 
 

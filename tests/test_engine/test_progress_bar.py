@@ -37,7 +37,9 @@ def screen(text):
         elif code.endswith('A') and code.startswith('\x1b'):
             row -= int(code[2:-1])
         elif not code.startswith('\x1b'):
-            lines[row] = lines[row][:column].ljust(column) + code + lines[row][column + 1 :]
+            lines[row] = (
+                lines[row][:column].ljust(column) + code + lines[row][column + 1 :]
+            )
             column += 1
     return [line.rstrip() for line in lines]
 
@@ -89,7 +91,9 @@ def test_nothing_changes_without_a_terminal(toy_runner, tmp_path, capsys, monkey
         runner = toy_runner(tmp_path / name, hooks=hooks, log_level='INFO')
         capsys.readouterr()
         runner.train()
-        out = re.sub(r'time: \S+|eta: \S+|\d\d:\d\d:\d\d|toy-\S+', '', capsys.readouterr().out)
+        out = re.sub(
+            r'time: \S+|eta: \S+|\d\d:\d\d:\d\d|toy-\S+', '', capsys.readouterr().out
+        )
         said.append(out.replace(str(tmp_path / name), ''))
     assert said[0] == said[1] and '\x1b[2K' not in said[0]
 
@@ -119,7 +123,9 @@ def test_after_an_error_the_terminal_is_given_back(look, toy_runner, tmp_path):
     bar_of(runner).close()  # what the end of the process calls
     assert [h.stream for h in handlers] == [terminal] and sys.stdout is terminal
     assert 'a reason' in screen(terminal.getvalue()), 'a line of its own'
-    assert terminal.getvalue().endswith('\x1b[2K') and '\x1b[?25h' in terminal.getvalue()
+    assert (
+        terminal.getvalue().endswith('\x1b[2K') and '\x1b[?25h' in terminal.getvalue()
+    )
 
 
 def runner_with(scalars, **infos):

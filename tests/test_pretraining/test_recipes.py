@@ -26,7 +26,8 @@ def test_a_misspelt_arch_gets_the_nearest_and_all_names():
 
 
 @pytest.mark.parametrize(
-    'short_side, side', [(8, 32), (32, 32), (47, 64), (96, 128), (200, 224), (4000, 224)]
+    'short_side, side',
+    [(8, 32), (32, 32), (47, 64), (96, 128), (200, 224), (4000, 224)],
 )
 def test_views_come_near_to_the_images(short_side, side):
     cfg = load_recipe('vit-small')
