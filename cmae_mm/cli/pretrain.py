@@ -37,7 +37,7 @@ from .options import cfg_options
 )
 @click.option(
     '--load-from',
-    type=click.Path(path_type=Path),
+    metavar='FILE',
     help='Weights to start from, such as those of cmae convert.',
 )
 @cfg_options
@@ -48,7 +48,7 @@ def command(
     epochs: int | None,
     batch: int | None,
     config: Path | None,
-    load_from: Path | None,
+    load_from: str | None,
     cfg_options: dict,
 ) -> int:
     """Pre-train on the images below DIR, at any depth; no labels are needed.

@@ -106,7 +106,7 @@ def choose_batch(
     pictures: Pictures,
     asked: int | None,
     wanted: int,
-    measure: Callable[[int], int] | None = None,
+    measure: Callable[[int], int],
 ) -> str:
     """Images of a step: what was asked for, or what data and memory allow.
 
@@ -115,8 +115,8 @@ def choose_batch(
         pictures (Pictures): The data.
         asked (int, optional): A wish.
         wanted (int): What to take without one, if data and memory allow it.
-        measure (Callable[[int], int], optional): Bytes that a step with so many
-            images takes. Defaults to a real step of the config.
+        measure (Callable[[int], int]): Bytes that a step with so many images takes,
+            such as :func:`step_bytes`.
 
     Returns:
         str: The number, and why.
@@ -135,8 +135,7 @@ def choose_batch(
         if free is None:
             why += '; the free memory is not known here, --batch sets another'
         else:
-            cost = measure or (lambda images: _measure(cfg, images))
-            fits = _even(fitting_batch(cost, free, most=batch, share=_SHARE))
+            fits = _even(fitting_batch(measure, free, most=batch, share=_SHARE))
             held = f'{_SHARE * 100:.0f} % of the {free / 2**30:.1f} GiB free ({device})'
             if fits < batch:
                 batch, why = fits, f'more would not fit into {held}'
@@ -173,8 +172,8 @@ def _even(batch: int) -> int:
     return batch if batch < 16 else batch - batch % 8
 
 
-def _measure(cfg: Config, images: int) -> int:
-    """Bytes that a real step takes."""
+def step_bytes(cfg: Config, images: int) -> int:
+    """Bytes that a real step of a config takes."""
     from cmae_mm.planning.measure import measure_step
 
     return measure_step(cfg, images, steps=1).peak_bytes

@@ -1,5 +1,7 @@
 """One folder in, one folder out: composes the config of a run, or finds it again."""
 
+import copy
+import functools
 import shlex
 import zipfile
 from collections.abc import Callable
@@ -122,12 +124,14 @@ def find_run(out: Path, asked: dict[str, Any]) -> Config | None:
     if not out.is_dir() or not any(out.iterdir()):
         return None
     file = out / 'config.py'
-    cfg = Config.fromfile(file) if file.is_file() else {}
-    if ASKED not in cfg:
+    # Read before it is run: it may be anybody's.
+    text = file.read_text('utf-8', 'replace') if file.is_file() else ''
+    if f'{ASKED} = dict(' not in text.splitlines():
         raise ValueError(
             f'{out} is not empty, and what lies there is no run of cmae pretrain. '
             'Take another folder.'
         )
+    cfg = Config.fromfile(file)
     then = cfg[ASKED]
     changed = [
         f'{name}: {then.get(name)} then, {now} now'
@@ -201,12 +205,18 @@ def write_config(
     tell('epochs', choices.choose_epochs(cfg, asked['epochs']))
     if asked['batch'] is None:
         tell('memory', 'two small steps are measured ...')
-    tell('batch', choices.choose_batch(cfg, pictures, asked['batch'], wanted))
+    wishes = asked['cfg_options']
+    real = copy.deepcopy(cfg)  # with what comes last, for its part in the memory
+    real.merge_from_dict(wishes)
+    cost = functools.partial(choices.step_bytes, real)
+    tell('batch', choices.choose_batch(cfg, pictures, asked['batch'], wanted, cost))
     tell('rate', choices.choose_rate(cfg))
+    if wishes:
+        tell('wishes', ', '.join(f'{name}={wish}' for name, wish in wishes.items()))
     if not asked['config']:
         choices.choose_intervals(cfg, pictures)
     cfg.load_from = asked['load_from']
-    cfg.merge_from_dict(asked['cfg_options'])
+    cfg.merge_from_dict(wishes)
     refuse(check_config(cfg))
     for name in own_names(cfg):  # the packaged files have used them
         cfg.pop(name)
@@ -239,7 +249,7 @@ def train(cfg: Config) -> Path:
 def _absolute(path: str | Path | None, what: str) -> str | None:
     """A path that holds from any folder; an address stays."""
     if path is None or '://' in str(path):
-        return path
+        return path and str(path)
     if not Path(path).is_file():
         raise FileNotFoundError(f'There is no {what} {path} (looked in {Path.cwd()}).')
     return str(Path(path).resolve())

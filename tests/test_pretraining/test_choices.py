@@ -1,5 +1,7 @@
 """Batch, rate and length of a training."""
 
+import sys
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -98,9 +100,10 @@ def test_a_real_step_is_measured(cfg, memory, monkeypatch):
 
     module = ModuleType('cmae_mm.planning.measure')
     module.measure_step = measure_step
-    monkeypatch.setitem(__import__('sys').modules, module.__name__, module)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
     memory(20)
-    choices.choose_batch(cfg, pictures(10**4), None, 4096)
+    cost = partial(choices.step_bytes, cfg)
+    choices.choose_batch(cfg, pictures(10**4), None, 4096, cost)
     assert asked == [(True, 2, 1), (True, 8, 1)]
     assert cfg.train_dataloader.batch_size == 16
 
@@ -112,13 +115,13 @@ def test_where_the_memory_is_unknown_nothing_is_measured(cfg, memory):
 
 
 def test_a_wish_is_taken_if_it_can_be(cfg):
-    said = choices.choose_batch(cfg, pictures(100), 30, 4096)
+    said = choices.choose_batch(cfg, pictures(100), 30, 4096, None)
     assert cfg.train_dataloader.batch_size == 30
     assert said == '30 images, 3 steps per epoch: as asked'
     with pytest.raises(ValueError, match='--batch 1: InfoNCE compares'):
-        choices.choose_batch(cfg, pictures(100), 1, 4096)
+        choices.choose_batch(cfg, pictures(100), 1, 4096, None)
     with pytest.raises(ValueError, match='--batch 101: there are 100 images'):
-        choices.choose_batch(cfg, pictures(100), 101, 4096)
+        choices.choose_batch(cfg, pictures(100), 101, 4096, None)
 
 
 def test_the_rate_is_that_of_mim_train_with_auto_scale_lr(cfg):

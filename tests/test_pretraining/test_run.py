@@ -6,6 +6,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 
 from cmae_mm.guards import check_config
+from cmae_mm.pretraining import choices
 from cmae_mm.pretraining.pictures import Pictures
 from cmae_mm.pretraining.recipes import RECIPES
 from cmae_mm.pretraining.run import find_run, write_config
@@ -59,13 +60,28 @@ def test_the_views_fit_the_network(tmp_path):
 
 
 def test_wishes_come_last_and_misspelt_ones_are_refused(tmp_path):
-    options = {'model.backbone.mask_ratio': 0.5}
-    assert write(tmp_path / 'a', cfg_options=options).model.backbone.mask_ratio == 0.5
+    options, said = {'model.backbone.mask_ratio': 0.5}, []
+    cfg = write(tmp_path / 'a', said.append, cfg_options=options)
+    assert cfg.model.backbone.mask_ratio == 0.5
+    assert said[-1] == 'wishes     model.backbone.mask_ratio=0.5'
     with pytest.raises(ValueError, match='mask_ratoi: did you mean mask_ratio'):
         write(tmp_path / 'b', cfg_options={'model.backbone.mask_ratoi': 0.5})
     with pytest.raises(ValueError, match='epoch: no config file has it'):
         write(tmp_path / 'b', cfg_options={'epoch': 3})
     assert not (tmp_path / 'b').exists()
+
+
+def test_the_memory_is_that_of_the_wishes(tmp_path, monkeypatch):
+    """What comes last has its part in the cost of a step."""
+    seen = []
+    monkeypatch.setattr(
+        choices, 'step_bytes', lambda cfg, images: seen.append(cfg.model) or images
+    )
+    monkeypatch.setattr(choices, 'free_memory', lambda device: 2**30)
+    options = {'model.backbone.mask_ratio': 0.5}
+    cfg = write(tmp_path / 'a', arch='vit-nano', batch=None, cfg_options=options)
+    assert seen == [cfg.model, cfg.model]
+    assert cfg.train_dataloader.batch_size == 32
 
 
 def test_a_config_of_a_user_keeps_its_own(tmp_path):
@@ -94,7 +110,7 @@ def test_folders_that_are_no_run_are_left_alone(tmp_path):
         find_run(tmp_path / 'file', ASKED)
     with pytest.raises(ValueError, match='is not empty, and'):
         find_run(tmp_path, ASKED)
-    (tmp_path / 'config.py').write_text('a = 1')
+    (tmp_path / 'config.py').write_text('1 / 0  # nobody runs it')
     with pytest.raises(ValueError, match='is not empty, and'):
         find_run(tmp_path, ASKED)
     inside = ASKED | dict(folder=str(tmp_path))
