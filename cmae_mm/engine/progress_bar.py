@@ -66,10 +66,12 @@ class ProgressBar(Hook):
             transient=True,
         )
         self._task = self._bar.add_task('', total=runner.max_iters, figures='')
-        # Nobody tells a hook of an error: the cursor must come back all the same.
+        # Nobody tells a hook of an error.
         atexit.register(self.close)
         self._draw(runner, runner.iter)
         self._bar.start()
+        # A process that is killed could not bring it back.
+        console.show_cursor(True)
         self._lift_the_log(runner.logger)
 
     def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:

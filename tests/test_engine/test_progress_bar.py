@@ -120,6 +120,8 @@ def test_after_an_error_the_terminal_is_given_back(look, toy_runner, tmp_path):
         runner.train()
     print('a reason')
     assert [h.stream for h in handlers] != [terminal]
+    before = terminal.getvalue()
+    assert before.rindex('\x1b[?25h') > before.rindex('\x1b[?25l'), 'also if killed'
     bar_of(runner).close()  # what the end of the process calls
     assert [h.stream for h in handlers] == [terminal] and sys.stdout is terminal
     assert 'a reason' in screen(terminal.getvalue()), 'a line of its own'
