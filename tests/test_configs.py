@@ -52,6 +52,7 @@ def test_config_parses_and_builds(name):
     assert cfg.default_hooks.checkpoint.type == 'cmae_mm.DurableCheckpointHook'
     assert 'cmae_mm.StopOnSignalHook' in hooks
     assert 'cmae_mm.CheckSettingsHook' in hooks
+    assert 'cmae_mm.ProgressBar' in hooks
     # A sharded run has another runner, and the hook alone.
     sharded = 'strategy' in cfg
     assert cfg.runner_type == ('FlexibleRunner' if sharded else 'cmae_mm.CheckedRunner')

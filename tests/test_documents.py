@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ['README.md', 'docs/large-data.md', 'docs/paper.md']
-DOCUMENTS += ['docs/scaling.md', 'docs/transfer.md', 'docs/your-images.md']
-DOCUMENTS += [str(f.relative_to(ROOT)) for f in ROOT.glob('configs/*/README.md')]
+DOCUMENTS = ['README.md']
+for pattern in ('docs/*.md', 'configs/*/README.md'):
+    DOCUMENTS += sorted(str(f.relative_to(ROOT)) for f in ROOT.glob(pattern))
 # Where a file without a folder is looked for.
 FOLDERS = ('', 'configs/', 'configs/pretrain/', 'configs/ablation/')
 

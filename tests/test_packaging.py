@@ -59,7 +59,11 @@ def test_the_wheel_works_outside_the_repository(wheel, tmp_path):
         'from cmae_mm.cli import main; print(cmae_mm.__file__); '
         "folder = cmae_mm.__file__.replace('__init__.py', '.mim/configs/pretrain/'); "
         "name = 'cmae_vit-base-p16_32xb128-amp-coslr-300e_in1k.py'; "
-        "print(Config.fromfile(folder + name).model.type); main(['--version'])"
+        'print(Config.fromfile(folder + name).model.type); '
+        'from cmae_mm.cli.demo import load_demo; print(load_demo().PRETRAIN); '
+        'from cmae_mm.pretraining.recipes import load_recipe; '
+        "print(load_recipe('vit-tiny').model.backbone.arch.embed_dims); "
+        "main(['--version'])"
     )
     done = subprocess.run(
         [sys.executable, '-W', 'ignore', '-c', code],
@@ -69,8 +73,10 @@ def test_the_wheel_works_outside_the_repository(wheel, tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    file, kind, version = done.stdout.splitlines()
+    file, kind, demo, width, version = done.stdout.splitlines()
     assert Path(file).is_relative_to(target)
+    assert Path(demo).is_relative_to(target) and Path(demo).is_file()
+    assert width == '192'
     assert kind == 'cmae_mm.CMAE'
     assert version.startswith('cmae, version')
 

@@ -1,6 +1,6 @@
 """CMAE from end to end in a quarter of an hour: the demo behind `make demo`.
 
-    python tools/demo.py [--out work_dirs/demo]
+    cmae demo [--out work_dirs/demo]        # or: python tools/demo.py ...
 
 Generates the data set `scenes`, pre-trains a tiny CMAE, and compares its backbone
 with one of random weights trained the same: k-NN and linear probe (mmpretrain),
@@ -181,7 +181,7 @@ def write_report(
         curves=curves,
         panels=panels,
         facts={
-            'everything': 'make demo',
+            'everything': 'cmae demo',
             **{step.name: step.mim_command() for step in steps},
             'data fingerprint': fingerprint,
             **versions(),
@@ -210,13 +210,17 @@ def versions() -> dict[str, str]:
     }
 
 
-def main() -> None:
-    """Run the demo."""
+def main(arguments: list[str] | None = None) -> None:
+    """Run the demo.
+
+    Args:
+        arguments (list[str], optional): Defaults to those of the command line.
+    """
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--out', type=Path, default=Path('work_dirs/demo'))
-    out = parser.parse_args().out
+    out = parser.parse_args(arguments).out
 
     # The libraries' own deprecations are nothing to act on here.
     warnings.filterwarnings('ignore', module='mm.*')
@@ -224,6 +228,9 @@ def main() -> None:
     fingerprint = make_data()
     save_random_start(out / 'random.pth')
     steps = plan(out)
+    print('The runs, one after the other:')
+    for step in steps:
+        print(f'  {step.mim_command()}', flush=True)
     with Progress(steps) as progress:
         for step in steps:
             step.run(progress)

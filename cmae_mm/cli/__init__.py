@@ -14,13 +14,15 @@ from cmae_mm.version import __version__
 
 # Name -> module. Help lists them in this order.
 COMMANDS: dict[str, str] = {
+    'pretrain': 'cmae_mm.cli.pretrain',
     'probe': 'cmae_mm.cli.probe',
     'segment': 'cmae_mm.cli.segment',
     'detect': 'cmae_mm.cli.detect',
-    'inspect': 'cmae_mm.cli.inspect',
-    'verify-resume': 'cmae_mm.cli.verify_resume',
-    'scan': 'cmae_mm.cli.scan',
     'report': 'cmae_mm.cli.report',
+    'inspect': 'cmae_mm.cli.inspect',
+    'scan': 'cmae_mm.cli.scan',
+    'verify-resume': 'cmae_mm.cli.verify_resume',
+    'demo': 'cmae_mm.cli.demo',
 }
 
 
