@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import shutil
 import sys
 from itertools import combinations
 from pathlib import Path
@@ -141,6 +142,20 @@ def test_without_a_demo_its_pictures_are_left_as_they_are(tools, tmp_path, capsy
     (tmp_path / 'demo/pictures.png').write_bytes(b'a sheet')
     assert main(['demo.png', *arguments]) == 0
     assert (tmp_path / 'out/demo.png').read_bytes() == b'a sheet'
+
+
+@pytest.mark.slow
+def test_the_report_is_photographed(tools, tmp_path):
+    pytest.importorskip('playwright')
+    from make_pictures import BROWSERS, main
+
+    if not any(map(shutil.which, BROWSERS)):
+        pytest.skip('no Chromium')
+    (tmp_path / 'report.html').write_text('<body style="background: #f00">')
+    assert main(['report.png', '--out', str(tmp_path), '--demo', str(tmp_path)]) == 0
+    shot = np.asarray(Image.open(tmp_path / 'report.png').convert('RGB'))
+    assert shot.shape == (900, 1100, 3)
+    assert (shot == (255, 0, 0)).all()
 
 
 def test_a_picture_that_nobody_makes_is_refused(tools, tmp_path, capsys):

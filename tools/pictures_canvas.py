@@ -25,12 +25,11 @@ STYLES = {
     'target': ('#fdeee2', '#c2410c'),
     'loss': ('#eceff2', '#57606a'),
 }
+_FONT = dict(family='DejaVu Sans', math_fontfamily='dejavusans')
 _RC = {
     'svg.hashsalt': 'cmae_mm',
     'svg.fonttype': 'path',
     'image.composite_image': False,
-    'font.family': 'DejaVu Sans',
-    'mathtext.fontset': 'dejavusans',
 }
 
 
@@ -62,7 +61,13 @@ class Sheet:
 
     def words(self, x: float, y: float, text: str, size: float = 17.5, **style) -> None:
         """Words around a point; ``style`` goes to matplotlib's text."""
-        style = {'ha': 'center', 'va': 'center_baseline', 'color': INK, **style}
+        style = {
+            **_FONT,
+            'ha': 'center',
+            'va': 'center_baseline',
+            'color': INK,
+            **style,
+        }
         # The middle of capital letters, not of the room for all letters.
         self.axes.text(
             x, y - 0.12 * size, text, fontsize=size * POINT, linespacing=1.25, **style

@@ -1,7 +1,7 @@
 """The figure of the pixel shift: which part of the master crop each view sees."""
 
 import numpy as np
-from pictures_canvas import BLUE, FAINT, ORANGE, Sheet
+from pictures_canvas import BLUE, ORANGE, Sheet
 from pictures_views import draw_master, read_recipe
 
 WIDTH, HEIGHT = 830, 388
@@ -68,15 +68,15 @@ def draw_shift() -> Sheet:
         sheet.words(
             middle, TOP + SIDE + 52, f'{common:.0%} in common'.replace('%', ' %')
         )
-    draw_key(sheet, patch)
+    draw_key(sheet)
     return sheet
 
 
-def draw_key(sheet: Sheet, patch: int) -> None:
+def draw_key(sheet: Sheet) -> None:
     """What the frames mean."""
     sheet.frame(LEFTS[0] + 40, 346, 16, BLUE, halo=False)
     sheet.words(LEFTS[0] + 66, 354, 'online view', ha='left')
     sheet.frame(LEFTS[1] - 30, 346, 16, halo=False, **ORANGE_DASHES)
     sheet.words(LEFTS[1] - 4, 354, 'target view', ha='left')
-    words = 'small squares: one patch, as each view sees it'
-    sheet.words(LEFTS[1] + 130, 354, words, 16, ha='left', color=FAINT)
+    words = 'small squares: the same patch'
+    sheet.words(LEFTS[1] + 152, 354, words, ha='left')
