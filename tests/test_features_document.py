@@ -39,11 +39,11 @@ def test_every_cell_has_a_mark():
 
 
 def test_what_is_in_part_or_missing_is_said():
-    assert set(MARKS) - set(EVIDENCE) == {29}  # nothing at all to show
+    assert set(MARKS) == set(EVIDENCE)
     for number, (shown, test, missing) in EVIDENCE.items():
         assert shown, number
         ours = MARKS[number][1]
-        assert missing or ours == 'Y' or number == 14, number
+        assert missing or set(ours) <= set('Y/'), number
         assert test or 'Y' not in ours, number
 
 
