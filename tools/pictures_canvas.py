@@ -17,13 +17,14 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 # A font size of 1 is 1 pixel here, and matplotlib counts in points.
 POINT = 72 / 96
 INK, FAINT, PAPER = '#1b1f24', '#57606a', '#ffffff'
-BLUE, ORANGE = '#1d4ed8', '#c2410c'
+BLUE, ORANGE = '#1d4ed8', '#c2410c'  # the online and the target branch
+BOX_HEIGHT = 72
 # Fill and outline of a box.
 STYLES = {
-    'kept': ('#1d4ed8', '#1d4ed8'),
-    'online': ('#e3ecfd', '#1d4ed8'),
-    'target': ('#fdeee2', '#c2410c'),
-    'loss': ('#eceff2', '#57606a'),
+    'kept': (BLUE, BLUE),
+    'online': ('#e3ecfd', BLUE),
+    'target': ('#fdeee2', ORANGE),
+    'loss': ('#eceff2', FAINT),
 }
 _FONT = dict(family='DejaVu Sans', math_fontfamily='dejavusans')
 _RC = {
@@ -81,16 +82,15 @@ class Sheet:
         name: str,
         detail: str,
         style: str,
-        height: float = 72,
     ) -> None:
         """A named part of the model, with a word on its size."""
-        self._shape(left, top, width, height, 8, style)
+        self._shape(left, top, width, BOX_HEIGHT, 8, style)
         colour = PAPER if style == 'kept' else INK
         middle = left + width / 2
         self.words(
-            middle, top + height / 2 - 13, name, 19.5, weight='bold', color=colour
+            middle, top + BOX_HEIGHT / 2 - 13, name, 19.5, weight='bold', color=colour
         )
-        self.words(middle, top + height / 2 + 15, detail, color=colour)
+        self.words(middle, top + BOX_HEIGHT / 2 + 15, detail, color=colour)
 
     def swatch(self, left: float, middle: float, style: str) -> None:
         """A small empty box, for a legend."""
@@ -176,8 +176,5 @@ class Sheet:
 
     def save(self, path: Path) -> None:
         """Write an SVG file."""
-        width, height = self.figure.get_size_inches() * 96
-        # imshow turns the axis back, and takes the limits of its picture.
-        self.axes.set(xlim=(0, width), ylim=(height, 0))
         with matplotlib.rc_context(_RC):
             self.figure.savefig(path, format='svg', metadata={'Date': None})

@@ -21,24 +21,11 @@ def read_numbers(cfg: Config) -> dict[str, str]:
     """Sizes and shapes as the figure says them."""
     with torch.device('meta'):
         model = MODELS.build(cfg.model)
-    encoder, pixel, feature = (
-        model.backbone,
-        model.pixel_decoder,
-        model.feature_decoder,
-    )
+    encoder, pixel = model.backbone, model.pixel_decoder
     patches, visible = pixel.num_patches, encoder.masking.num_visible
     side, patch = encoder.img_size[0], encoder.patch_size
     crop, views = cfg.train_dataloader.dataset.pipeline[:2]
     head = model.contrastive_head
-
-    def chain(neck: torch.nn.Module) -> str:
-        linear = [m for m in neck.modules() if isinstance(m, torch.nn.Linear)]
-        widths = [linear[0].in_features, *(layer.out_features for layer in linear)]
-        return ' – '.join(map(str, widths))
-
-    def size(decoder: torch.nn.Module) -> str:
-        width = decoder.decoder_embed.out_features
-        return f'{len(decoder.decoder_blocks)} blocks, width {width}'
 
     channels = encoder.in_channels
     return dict(
@@ -50,21 +37,32 @@ def read_numbers(cfg: Config) -> dict[str, str]:
         visible=str(visible),
         masked=str(patches - visible),
         patches=str(patches),
-        patch=f'{patch} × {patch}',
         encoder=f'{len(encoder.layers)} blocks, width {encoder.embed_dims}',
         latent=f'B × {visible + 1} × {encoder.embed_dims}',
         whole=f'B × {patches + 1} × {encoder.embed_dims}',
         rebuilt=f'B × {patches - visible} × {channels * patch**2}',
         mean=f'B × {encoder.embed_dims}',
-        pixel=size(pixel),
-        feature=size(feature),
-        projector=chain(model.projector),
-        predictor=chain(head.predictor),
-        projection=f'B × {chain(head.predictor).split()[-1]}',
+        pixel=decoder_size(pixel),
+        feature=decoder_size(model.feature_decoder),
+        projector=' – '.join(widths(model.projector)),
+        predictor=' – '.join(widths(head.predictor)),
+        projection=f'B × {widths(head.predictor)[-1]}',
         temperature=f'{head.temperature:g}',
         weight=f'{model.contrastive_weight:g}',
         decay=f'{model.ema_decay:g}',
     )
+
+
+def widths(neck: torch.nn.Module) -> list[str]:
+    """Widths from the input of the first linear layer to the output of the last."""
+    linear = [m for m in neck.modules() if isinstance(m, torch.nn.Linear)]
+    return [str(linear[0].in_features), *(str(m.out_features) for m in linear)]
+
+
+def decoder_size(decoder: torch.nn.Module) -> str:
+    """Depth and width in words."""
+    width = decoder.decoder_embed.out_features
+    return f'{len(decoder.decoder_blocks)} blocks, width {width}'
 
 
 def draw_method() -> Sheet:
