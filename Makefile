@@ -15,7 +15,7 @@ export MPLBACKEND ?= Agg
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo bench docs lint format clean-env
+.PHONY: help setup check test demo pictures bench docs lint format clean-env
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,9 @@ test: setup  ## Run all tests
 
 demo: setup  ## Show the method at work on small pictures
 	$(BIN)/python tools/demo.py $(ARGS)
+
+pictures: setup  ## Make the pictures of README and docs (those of the demo after it)
+	$(BIN)/python tools/make_pictures.py $(ARGS)
 
 bench: setup  ## Measure the training step beside stock parts (ARGS: see the tool)
 	$(BIN)/python tools/benchmark.py $(or $(ARGS),step)
