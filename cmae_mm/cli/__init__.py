@@ -17,6 +17,9 @@ COMMANDS: dict[str, str] = {
     'inspect': 'cmae_mm.cli.inspect',
     'verify-resume': 'cmae_mm.cli.verify_resume',
     'scan': 'cmae_mm.cli.scan',
+    'convert': 'cmae_mm.cli.convert',
+    'export': 'cmae_mm.cli.export',
+    'embed': 'cmae_mm.cli.embed',
 }
 
 
