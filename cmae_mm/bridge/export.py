@@ -122,7 +122,7 @@ def _meta(opened: Opened, src: Path) -> dict:
         'checkpoint': src.name,
         'sha256': digest(src),
         'licence': opened.licence,
-        **opened.rules.said(),
+        **({} if opened.rules.assumed else opened.rules.said()),
     }
 
 
@@ -134,6 +134,7 @@ def _notes(opened: Opened, target: str) -> list[str]:
             f'{opened.size.heads} heads assumed from the width; the comparison cannot '
             'see it; --heads if not'
         )
-    where = 'the properties of the model' if target == 'onnx' else 'cmae_mm.json in it'
-    notes.append(f'it takes normalised images; mean, std and size lie in {where}')
+    if not opened.rules.assumed:
+        where = 'its properties' if target == 'onnx' else 'cmae_mm.json in it'
+        notes.append(f'it takes normalised images; mean, std and size lie in {where}')
     return notes

@@ -37,6 +37,7 @@ class ImageRules:
         steps (tuple[dict, ...]): Steps of a pipeline of mmpretrain that bring an image
             to its size: Resize, ResizeEdge and CenterCrop.
         notes (tuple[str, ...]): What had to be assumed.
+        assumed (bool): Whether mean and std were.
     """
 
     mean: tuple[float, ...]
@@ -45,6 +46,7 @@ class ImageRules:
     bands: bool = False
     steps: tuple[dict, ...] = ()
     notes: tuple[str, ...] = field(default=(), compare=False)
+    assumed: bool = field(default=False, compare=False)
 
     def said(self) -> dict[str, Any]:
         """The same in plain types, to lie beside the weights."""
@@ -170,7 +172,7 @@ def default_rules(size: Any) -> ImageRules:
         mean, std = (0.0,) * size.channels, (1.0,) * size.channels
         note = 'mean and std are not told in the file; images are not normalised'
     steps = default_steps(size.image, bands)
-    return ImageRules(mean, std, 'rgb', bands, steps, (note,))
+    return ImageRules(mean, std, 'rgb', bands, steps, (note,), assumed=True)
 
 
 def _test_pipeline(settings: dict[str, Any]) -> list[dict]:

@@ -50,7 +50,7 @@ def read(path: Path, hints: Hints) -> Source:
         features=features_of(part_of(opened.weights, 'backbone'), opened.size),
         licence=opened.licence,
         left_out=opened.left_out,
-        rules=opened.rules,
+        rules=None if opened.rules.assumed else opened.rules,
     )
 
 

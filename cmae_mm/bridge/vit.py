@@ -162,8 +162,8 @@ def find_grid(patches: int, said: tuple[int, int] | None) -> tuple[int, int]:
     if not whole or min(sides) < 1 or sides[0] * sides[1] != patches:
         shown = 'x'.join(map(str, sides)) if whole else repr(sides)
         raise ConversionError(
-            f'The positions are those of {patches} patches (beside a class token), '
-            f'which are not {shown}. Say what they are: --grid ROWS COLUMNS.'
+            f'The positions, less that of a class token, are those of {patches} '
+            f'patches, which are not {shown}. Say what they are: --grid ROWS COLUMNS.'
         )
     return tuple(sides)
 

@@ -47,9 +47,11 @@ def _value(node: ast.expr) -> Any:
             for key, value in zip(node.keys, node.values, strict=True)
         }
     if isinstance(node, ast.Call) and getattr(node.func, 'id', None) == 'dict':
-        if node.args or any(keyword.arg is None for keyword in node.keywords):
-            raise ValueError('Only dict(key=value) is plain.')
-        return {keyword.arg: _value(keyword.value) for keyword in node.keywords}
+        if any(keyword.arg is None for keyword in node.keywords):
+            raise ValueError('**something is not plain.')
+        # dict({'a b': 1}), as keys are written that are no names.
+        start = _value(node.args[0]) if node.args else {}
+        return dict(start, **{word.arg: _value(word.value) for word in node.keywords})
     if isinstance(node, ast.Name) and node.id in ('inf', 'nan'):  # str of a float
         return float(node.id)
     return ast.literal_eval(node)

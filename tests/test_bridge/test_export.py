@@ -45,7 +45,9 @@ def test_timm(exported):
     timm = pytest.importorskip('timm')
     out, done, images, vector, _ = exported('timm')
     (build,) = [note for note in done.notes if note.startswith('build it')]
-    model = eval(build[9:], vars(timm.models.vision_transformer)).eval()
+    model = eval(
+        build.removeprefix('build it with '), vars(timm.models.vision_transformer)
+    ).eval()
     model.load_state_dict(torch.load(out, weights_only=True))
     with torch.no_grad():
         close(model.forward_features(images)[:, 1:].mean(1), vector)
@@ -65,6 +67,7 @@ def test_hugging_face(exported):
     close(pixels[:, 0, 0], torch.tensor([100 / 50, -110 / 51, -120 / 52]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('hybrid', [False, True])
 def test_onnx_takes_any_batch(exported, hybrid, request):
     pytest.importorskip('onnx')
@@ -84,6 +87,7 @@ def test_onnx_takes_any_batch(exported, hybrid, request):
     assert sorted(f.name for f in out.parent.iterdir()) == ['out.onnx', 'run']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('hybrid', [False, True])
 def test_torch_takes_any_batch(exported, hybrid, request):
     if not hasattr(torch.export, 'Dim'):
@@ -103,8 +107,9 @@ def test_torch_takes_any_batch(exported, hybrid, request):
 def test_safetensors_hold_a_hybrid(exported, hybrid_cfg):
     safetensors = pytest.importorskip('safetensors.torch')
     out, done, images, vector, _ = exported('safetensors', hybrid_cfg)
-    backbone = MODELS.build(hybrid_cfg['backbone']).eval()
+    backbone = MODELS.build(hybrid_cfg['backbone'])
     backbone.load_state_dict(safetensors.load_file(out), strict=True)
+    backbone.eval()
     with torch.no_grad():
         close(backbone(images, masking=None)[-1].mean(1), vector)
 
