@@ -97,11 +97,21 @@ def default_steps(size: tuple[int, int], bands: bool) -> tuple[dict, ...]:
         bands (bool): See :class:`ImageRules`; Pillow resizes 8-bit RGB only.
     """
     height, width = size
-    how = {'backend': 'cv2' if bands else 'pillow', 'interpolation': 'bicubic'}
     if height != width:
-        return ({'type': 'Resize', 'scale': (width, height), **how},)
+        return (_resize(size, bands),)
     edge = {'type': 'ResizeEdge', 'scale': round(height * 256 / 224), 'edge': 'short'}
-    return ({**edge, **how}, {'type': 'CenterCrop', 'crop_size': height})
+    crop = {'type': 'CenterCrop', 'crop_size': height}
+    return ({**edge, **_interpolation(bands)}, crop)
+
+
+def _resize(size: tuple[int, int], bands: bool) -> dict:
+    """A step to a size that leaves images of this size as they are."""
+    height, width = size
+    return {'type': 'Resize', 'scale': (width, height), **_interpolation(bands)}
+
+
+def _interpolation(bands: bool) -> dict:
+    return {'backend': 'cv2' if bands else 'pillow', 'interpolation': 'bicubic'}
 
 
 def rules_of_file(said: Any, size: Any) -> ImageRules | None:
@@ -152,6 +162,8 @@ def rules_of_run(settings: dict[str, Any], size: Any) -> ImageRules:
         return default_rules(size)
     try:
         way = [step for step in steps if not _is_end(step)]
+        if steps and not way:  # the images of the run had the size already
+            way = [_resize(size.image, bands)]
         return replace(rules, steps=_checked_steps(way, rules, size))
     except _NONSENSE:
         note = 'the way to the size of the images is the usual one, not from the run'

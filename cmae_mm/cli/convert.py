@@ -4,16 +4,11 @@ from pathlib import Path
 
 import click
 
-from cmae_mm.bridge import (
-    READERS,
-    WRITERS,
-    UsageError,
-    convert,
-    describe,
-    make_plain,
-)
-
 from .options import heads, matter_of_usage
+
+# The READERS and WRITERS of cmae_mm.bridge, whose import takes seconds.
+SOURCES = ('cmae-released', 'mae', 'timm', 'hf', 'cmae-mm')
+TARGETS = ('cmae-mm', 'timm', 'hf', 'safetensors')
 
 
 @click.command()
@@ -23,13 +18,13 @@ from .options import heads, matter_of_usage
     '--from',
     'source',
     required=True,
-    type=click.Choice([*READERS, 'mmengine']),
+    type=click.Choice([*SOURCES, 'mmengine']),
     help='Format of SRC; mmengine: any checkpoint with objects in it.',
 )
 @click.option(
     '--to',
     'target',
-    type=click.Choice([*WRITERS]),
+    type=click.Choice(TARGETS),
     help='Format of DST; not for mmengine.',
 )
 @heads
@@ -72,6 +67,8 @@ def command(
 
     Example: cmae convert mae_pretrain_vit_base.pth mae.pth --from mae --to cmae-mm
     """
+    from cmae_mm.bridge import UsageError, convert, describe, make_plain
+
     if (source == 'mmengine') == (target is not None):
         raise UsageError('--from mmengine takes no --to; every other needs one.')
     if trust and source != 'mmengine':

@@ -6,6 +6,9 @@ import click
 
 from .options import heads, matter_of_usage
 
+# Those of cmae_mm.bridge.export, whose import takes seconds.
+TARGETS = ('timm', 'hf', 'torch', 'onnx', 'safetensors')
+
 
 @click.command()
 @click.argument('ckpt', type=click.Path(path_type=Path))
@@ -13,7 +16,7 @@ from .options import heads, matter_of_usage
     '--to',
     'target',
     required=True,
-    type=click.Choice(['timm', 'hf', 'torch', 'onnx', 'safetensors']),
+    type=click.Choice(TARGETS),
     help='torch: a program of torch.export.',
 )
 @click.option(

@@ -9,7 +9,7 @@ from torch import nn
 from cmae_mm.bridge.checkpoints import find_checkpoint
 from cmae_mm.bridge.contents import look_into
 from cmae_mm.bridge.encoder import Encoder
-from cmae_mm.bridge.errors import ConversionError
+from cmae_mm.bridge.errors import ConversionError, UsageError
 from cmae_mm.bridge.names import part_of
 from cmae_mm.bridge.ours import Opened, open_backbone
 from cmae_mm.bridge.vit import Hints
@@ -118,8 +118,16 @@ def load(
 
     Raises:
         FileNotFoundError: If there is no such file.
+        UsageError: If a folder holds no checkpoint, or the device cannot be used.
         ConversionError: If it is damaged, foreign, not finite, or asks for code.
     """
+    try:
+        torch.empty(0, device=device)
+    except (AssertionError, RuntimeError) as error:
+        raise UsageError(
+            f'The device {device} cannot be used here: {str(error).splitlines()[0]} '
+            "Try 'cpu'."
+        ) from error
     path = find_checkpoint(path)
     try:
         opened = open_backbone(path, Hints(heads=heads))

@@ -1,6 +1,9 @@
+from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from mmengine.config import Config
 
 from cmae_mm.bridge.images import (
     IMAGENET,
@@ -9,6 +12,7 @@ from cmae_mm.bridge.images import (
     rules_of_run,
     shaping,
 )
+from cmae_mm.engine.config_text import read_settings
 
 SIZE = SimpleNamespace(channels=3, image=(16, 16))
 RESIZE = dict(type='Resize', scale=16)
@@ -29,6 +33,39 @@ def test_a_run_tells_all():
     assert rules_of_file(rules.said(), SIZE) == rules
 
 
+CONFIGS = Path(__file__).parents[2] / 'configs'
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'pretrain/cmae_vit-base-p16_32xb128-amp-coslr-300e_in1k',
+        'scenes/cmae_vit-nano-p8_bs32-8e_scenes',
+        *(f'cifar10/{file.stem}' for file in (CONFIGS / 'cifar10').glob('cmae_*_ci*')),
+    ],
+)
+def test_our_configs_tell_all(name):
+    cfg = Config.fromfile(CONFIGS / f'{name}.py')
+    settings = read_settings(cfg.pretty_text, 'model', 'test_dataloader')
+    side = cfg.model.backbone.img_size
+    rules = rules_of_run(settings, SimpleNamespace(channels=3, image=(side, side)))
+    assert not rules.notes and rules.order == 'rgb' and not rules.bands
+    kinds = [step['type'] for step in cfg.test_dataloader.dataset.pipeline]
+    assert kinds[0] == 'cmae_mm.LoadImage' and kinds[-1] == 'PackInputs'
+    # CIFAR's images have their size already.
+    assert [step['type'] for step in rules.steps] == (kinds[1:-1] or ['Resize'])
+
+
+def test_images_that_have_their_size_already_stay_as_they_are():
+    rules = rules_of_run(settings([dict(type='PackInputs')]), SIZE)
+    assert not rules.notes
+    image = np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)
+    results = {'img': image.copy()}
+    for step in shaping(rules.steps):
+        results = step(results)
+    assert (results['img'] == image).all()
+
+
 def test_without_a_swap_the_network_saw_bgr():
     assert rules_of_run(settings([RESIZE], to_rgb=False), SIZE).order == 'bgr'
     bands = settings([RESIZE], to_rgb=False, type='cmae_mm.MultibandDataPreprocessor')
@@ -39,7 +76,6 @@ def test_without_a_swap_the_network_saw_bgr():
 @pytest.mark.parametrize(
     'pipeline',
     [
-        [],
         [dict(type='Resize', scale=20)],  # another size
         [dict(type='RandomFlip', prob=0.5), RESIZE],
         [dict(type='os.system', command='x')],
@@ -84,8 +120,6 @@ def test_what_a_file_says_may_be_wrong(change):
 @pytest.mark.parametrize('size', [(16, 16), (224, 224), (96, 192), (32, 32)])
 @pytest.mark.parametrize('bands', [False, True])
 def test_the_usual_way_leads_to_any_size(size, bands):
-    import numpy as np
-
     for shape in ((50, 300, 3), (301, 40, 3), (10, 10, 3)):
         results = {'img': np.zeros(shape, np.float32 if bands else np.uint8)}
         for step in shaping(default_steps(size, bands)):

@@ -80,10 +80,18 @@ def test_a_hybrid_is_told_where_it_can_go(cmae, write_run, hybrid_cfg):
         ('convert no.pth b.pth --from mae --to hf', 2, 'There is no no.pth'),
         ('embed photos --checkpoint a.pth --out x.npz', 1, 'a.pth'),
         ('embed photos --checkpoint no.pth --out x.npz', 1, 'There is no no.pth'),
+        (
+            'embed photos --checkpoint run --out x.npz --device tpu9',
+            2,
+            'The device tpu9 cannot be used here',
+        ),
         ('embed photos --out x.npz', 2, "Missing option '--checkpoint'"),
     ],
 )
-def test_what_is_wrong_is_said(cmae, pictures, tmp_path, line, code, words):
+def test_what_is_wrong_is_said(
+    cmae, pictures, tmp_path, write_run, tiny_cfg, line, code, words
+):
+    write_run(tiny_cfg)
     (tmp_path / 'a.pth').write_text('no checkpoint')
     found, said = cmae(line)
     assert found == code and words in said
@@ -112,6 +120,15 @@ def test_embed_counts_what_it_cannot_read(cmae, write_run, tiny_cfg, pictures):
     assert code == 1 and 'None of the images below photos' in said
 
 
+def test_the_formats_are_those_of_the_bridge():
+    from cmae_mm.bridge import READERS, WRITERS, export
+    from cmae_mm.cli import convert
+    from cmae_mm.cli import export as command
+
+    assert convert.SOURCES == tuple(READERS) and convert.TARGETS == tuple(WRITERS)
+    assert command.TARGETS == export.TARGETS
+
+
 def test_help_ends_with_an_example(cmae):
     for name in ('convert', 'export', 'embed'):
         code, said = cmae(f'{name} --help')
@@ -122,7 +139,12 @@ def test_help_ends_with_an_example(cmae):
 def test_the_console_script(write_run, tiny_cfg, tmp_path):
     pytest.importorskip('safetensors')
     write_run(tiny_cfg)
-    start = 'from cmae_mm.cli import main; main()'
+    # The package alone is light.
+    start = (
+        'import sys, cmae_mm; '
+        'heavy = {"mmpretrain", "mmcv", "cmae_mm.features"} & set(sys.modules); '
+        'assert not heavy, heavy; from cmae_mm.cli import main; main()'
+    )
     line = 'export run --to safetensors --out x.safetensors'
     done = subprocess.run(
         [sys.executable, '-W', 'ignore', '-c', start, *line.split()],
