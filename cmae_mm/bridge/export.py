@@ -103,13 +103,24 @@ def largest_difference(encoder: Encoder, run: Run) -> float:
     Returns:
         float: The largest absolute difference of a feature, over random images; NaN
         if one is.
+
+    Raises:
+        ConversionError: If it does not run.
     """
     generator = torch.Generator().manual_seed(0)
     largest = []
     for batch in _BATCHES:
         shape = (batch, encoder.size.channels, *encoder.size.image)
         images = torch.randn(shape, generator=generator)
-        for ours, theirs in zip(encoder(images), run(images), strict=True):
+        try:
+            written = run(images)
+        except Exception as error:  # each runtime has errors of its own
+            raise ConversionError(
+                f'What was written does not run with {batch} images: '
+                f'{str(error).splitlines()[0]:.200} It was removed. This is torch '
+                f'{torch.__version__}; a newer one may write it right.'
+            ) from error
+        for ours, theirs in zip(encoder(images), written, strict=True):
             largest.append((ours - theirs).abs().max())
     return torch.stack(largest).max().item()
 

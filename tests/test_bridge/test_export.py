@@ -134,6 +134,17 @@ def test_a_difference_leaves_nothing(write_run, tiny_cfg, tmp_path, monkeypatch,
     assert not any((tmp_path / 'new').iterdir())
 
 
+def test_what_does_not_run_leaves_nothing(write_run, tiny_cfg, tmp_path, monkeypatch):
+    def write(encoder, path, meta):
+        path.write_text('')
+        return lambda images: (images.view(3, -1), images[:, 9, 9])
+
+    monkeypatch.setitem(export_module.GRAPHS, 'torch', ('.pt2', write))
+    with pytest.raises(ConversionError, match='does not run with 1 images: .*newer'):
+        export(write_run(tiny_cfg), tmp_path / 'new' / 'out.pt2', 'torch')
+    assert not any((tmp_path / 'new').iterdir())
+
+
 def test_a_missing_library_is_named_with_its_extra(
     write_run, tiny_cfg, tmp_path, monkeypatch
 ):
