@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Any
 
+import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform, CenterCrop, Resize
 from mmpretrain.datasets import ResizeEdge
@@ -17,8 +18,10 @@ _NONSENSE = (
     AttributeError,
     IndexError,
     KeyError,
+    MemoryError,
     TypeError,
     ValueError,
+    cv2.error,
 )
 _CONVERSIONS = ('to_rgb', 'bgr_to_rgb', 'rgb_to_bgr')  # of the preprocessors
 

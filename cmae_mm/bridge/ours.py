@@ -60,7 +60,7 @@ class Opened:
 
     Args:
         weights (dict[str, Tensor]): See :class:`cmae_mm.bridge.source.Source`, also
-            for the next four.
+            for the next three.
         size (ViTSize | HybridSize): Size of the backbone.
         licence (str): What is known of the licence of the weights.
         left_out (list[str]): Tensors that CMAE has no place for.

@@ -80,6 +80,7 @@ def test_without_a_swap_the_network_saw_bgr():
         [dict(type='RandomFlip', prob=0.5), RESIZE],
         [dict(type='os.system', command='x')],
         [dict(type='Resize', nothing=3)],
+        [dict(type='Resize', scale=-4)],
         ['Resize'],
     ],
 )
@@ -95,6 +96,7 @@ def test_a_way_that_cannot_be_followed_is_noted(pipeline):
     [
         {},
         dict(model=3),
+        dict(model=dict(data_preprocessor=['x'])),
         settings([RESIZE], std=[0, 1, 1]),
         settings([RESIZE], mean=[1, 2]),
         settings([RESIZE], mean=None),
