@@ -6,6 +6,8 @@ nor mmdet; the registries of :mod:`cmae_mm.registry` import our modules when the
 first of them is asked for.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from .dependencies import check_dependencies
 from .version import __version__
 
@@ -16,4 +18,16 @@ from .safe_loading import register_safe_loader  # noqa: E402
 
 register_safe_loader()
 
+if TYPE_CHECKING:
+    from .features import load as load
+
 __all__ = ['__version__']
+
+
+def __getattr__(name: str) -> Any:
+    """``cmae_mm.load``, whose imports take seconds, when it is asked for."""
+    if name == 'load':
+        from .features import load
+
+        return load
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -76,6 +76,68 @@ def views():
     return [torch.randn(3, 3, 16, 16), torch.randn(3, 3, 16, 16)]
 
 
+@pytest.fixture
+def hybrid_cfg(tiny_cfg):
+    """The same with ConvMAE's hybrid encoder: 32 px, 4x4 patches."""
+    tiny_cfg['backbone'] = dict(
+        type='cmae_mm.CMAEConvViT',
+        widths=(8, 12, 16),
+        depths=(1, 1, 2),
+        strides=(2, 2, 2),
+        num_heads=2,
+        mlp_ratio=2.0,
+        img_size=32,
+        mask_ratio=0.5,
+    )
+    return tiny_cfg
+
+
+@pytest.fixture
+def write_run(tmp_path):
+    """Write the checkpoint of a run: its config inside, random weights; the file.
+
+    Images are resized to 16 px by the test pipeline, and normalised with unusual
+    numbers.
+    """
+
+    def write(cfg, name='run/epoch_1.pth', **settings):
+        from mmengine.config import Config
+        from mmengine.registry import MODELS
+
+        preprocessor = dict(
+            type='cmae_mm.TwoViewPreprocessor',
+            mean=[100.0, 110.0, 120.0],
+            std=[50.0, 51.0, 52.0],
+            to_rgb=True,
+        )
+        pipeline = [
+            dict(type='cmae_mm.LoadImage'),
+            dict(type='Resize', scale=16, backend='pillow', interpolation='bicubic'),
+            dict(type='PackInputs'),
+        ]
+        settings = {
+            'model': dict(data_preprocessor=preprocessor, **copy.deepcopy(cfg)),
+            'test_dataloader': dict(
+                dataset=dict(type='CustomDataset', pipeline=pipeline)
+            ),
+            **settings,
+        }
+        model = MODELS.build(copy.deepcopy(settings['model']))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.normal_(std=0.3)
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        meta = dict(cfg=Config(settings).pretty_text, epoch=1, iter=2)
+        weights = model.state_dict()
+        torch.save(
+            dict(meta=meta, state_dict=weights, message_hub={}, optimizer={}), path
+        )
+        return path
+
+    return write
+
+
 PLAIN = dict(type='cmae_mm.PlainCheckpointHook')
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from . import huggingface, mae, ours, released, timm_vit
 from .errors import ConversionError, UsageError
 from .files import finished_only
+from .hybrid import HybridSize
 from .source import Features, Source, largest_difference
 from .vit import Hints, ViTSize
 
@@ -35,21 +36,23 @@ class Conversion:
     """What was done.
 
     Args:
-        size (ViTSize): Size of the backbone.
+        size (ViTSize | HybridSize): Size of the backbone.
         parts (dict[str, int]): Tensors written, by part of CMAE.
         left_out (dict[str, int]): Tensors not written, by part of the source.
         difference (float): Largest absolute difference between a feature of the
             source and of what was written, on random images.
         notes (list[str]): What the user should know.
         licence (str): What is known of the licence of the weights.
+        checked (str): How what was written was read back.
     """
 
-    size: ViTSize
+    size: ViTSize | HybridSize
     parts: dict[str, int]
     left_out: dict[str, int]
     difference: float
     notes: list[str]
     licence: str
+    checked: str = 'loaded strictly'
 
 
 def convert(
@@ -111,12 +114,34 @@ def convert(
             )
     return Conversion(
         size=found.size,
-        parts=_count(found.weights.keys() - set(rest)),
-        left_out=_count([*found.left_out, *rest]),
+        parts=count(found.weights.keys() - set(rest)),
+        left_out=count([*found.left_out, *rest]),
         difference=difference,
-        notes=[*found.notes, *_notes(found.size, target)],
+        notes=[*found.notes, *_notes(found, target)],
         licence=found.licence,
     )
+
+
+def describe(done: Conversion) -> list[str]:
+    """Say what was converted, what was not, and how well.
+
+    Args:
+        done (Conversion): From :func:`convert` or :func:`cmae_mm.bridge.export.export`.
+
+    Returns:
+        list[str]: Lines.
+    """
+    written = ', '.join(f'{part} ({n} tensors)' for part, n in done.parts.items())
+    left_out = ', '.join(f'{part} ({n} tensors)' for part, n in done.left_out.items())
+    return [
+        str(done.size),
+        f'written: {written}',
+        f'left out: {left_out or "nothing"}',
+        *(f'note: {note}' for note in done.notes),
+        f'{done.checked}; largest difference of the features on random images: '
+        f'{done.difference:.1e} (allowed: {TOLERANCE:.0e})',
+        f'licence: {done.licence}',
+    ]
 
 
 def _check_arguments(
@@ -149,9 +174,10 @@ def _check_arguments(
         )
 
 
-def _notes(size: ViTSize, target: str) -> list[str]:
+def _notes(source: Source, target: str) -> list[str]:
     """What the written file does not say itself."""
-    notes = []
+    size, rules = source.size, source.rules
+    notes = [*rules.notes] if rules else []
     if size.heads_assumed:
         notes.append(
             f'{size.heads} heads assumed from the width; the comparison cannot see it; '
@@ -167,6 +193,18 @@ def _notes(size: ViTSize, target: str) -> list[str]:
             f'the eps of the source is {size.eps:g}, the default of the target 1e-6; '
             f'for the very same features build it with {build}'
         )
+    if target == 'timm':
+        notes.append(
+            f'build it with VisionTransformer(img_size={size.image}, '
+            f'patch_size={size.patch}, in_chans={size.channels}, '
+            f'embed_dim={size.width}, depth={size.depth}, num_heads={size.heads}, '
+            f'mlp_ratio={size.hidden / size.width:g}, num_classes=0)'
+        )
+    if target == 'timm' and rules:
+        notes.append(
+            f'it tells no mean and std; of {rules.order.upper()} from 0 to 255 they '
+            f'are {list(rules.mean)} and {list(rules.std)}'
+        )
     if target == 'hf':
         notes.append(
             'load it with ViTModel.from_pretrained(DST, add_pooling_layer=False)'
@@ -174,6 +212,10 @@ def _notes(size: ViTSize, target: str) -> list[str]:
     return notes
 
 
-def _count(names: Iterable[str]) -> dict[str, int]:
-    """Tensors by the first component of their names."""
+def count(names: Iterable[str]) -> dict[str, int]:
+    """Count tensors by the first component of their names.
+
+    Args:
+        names (Iterable[str]): Names of tensors.
+    """
     return dict(sorted(Counter(name.split('.')[0] for name in names).items()))

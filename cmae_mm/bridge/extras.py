@@ -3,6 +3,8 @@ from types import ModuleType
 
 from .errors import ConversionError
 
+_EXPORT = ('onnx', 'onnxruntime', 'onnxscript', 'pyarrow')
+
 
 def need(module: str) -> ModuleType:
     """Import what only the bridge needs, when it is needed.
@@ -14,7 +16,8 @@ def need(module: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         package = module.split('.')[0]
+        extra = 'export' if package in _EXPORT else 'bridge'
         raise ConversionError(
-            f'This conversion needs {package}, which cannot be imported ({error}). '
-            'Try: pip install -r requirements/bridge.txt'
+            f'This needs {package}, which cannot be imported ({error}). '
+            f'Try: pip install cmae-mm[{extra}]'
         ) from error

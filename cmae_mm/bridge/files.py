@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from cmae_mm.engine.durable_files import flush
 from cmae_mm.safe_loading import load_checkpoint_file
 
 from .errors import ConversionError
@@ -187,10 +188,12 @@ def finished_only(target: Path) -> Iterator[Path]:
         usual.touch()  # safetensors makes its files for their owner alone
         for file in place.iterdir() if place.is_dir() else [place]:
             shutil.copymode(usual, file)
+            flush(file)
         if target.is_dir():
             for file in place.iterdir():
                 os.replace(file, target / file.name)
         else:
             os.replace(place, target)
+        flush(target.parent)  # or the new name might not survive a power cut
     finally:
         shutil.rmtree(folder)

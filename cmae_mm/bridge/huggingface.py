@@ -8,6 +8,8 @@ import torch
 from .errors import ConversionError
 from .extras import need
 from .files import read_checkpoint, weights_of
+from .hybrid import plain_only
+from .images import ImageRules
 from .names import (
     HF_VIT,
     HF_VITMAE,
@@ -79,7 +81,8 @@ def read(path: Path, hints: Hints) -> Source:
 def write(source: Source, path: Path) -> tuple[Features, list[str]]:
     """Write a folder for ``ViTModel.from_pretrained``, and read it back.
 
-    It has no pooler: load it with ``add_pooling_layer=False``.
+    It has no pooler: load it with ``add_pooling_layer=False``. Where mean and std are
+    known, ``ViTImageProcessor`` finds them beside the weights.
 
     Args:
         source (Source): What to write.
@@ -94,6 +97,7 @@ def write(source: Source, path: Path) -> tuple[Features, list[str]]:
         ConversionError: If the backbone cannot be expressed there, or transformers
             is missing.
     """
+    plain_only(source.size, 'transformers')
     if source.size.pooled:
         raise ConversionError(
             'This backbone was fine-tuned with its last norm after the mean; that of '
@@ -103,6 +107,8 @@ def write(source: Source, path: Path) -> tuple[Features, list[str]]:
     theirs, rest = rename(source.weights, inverse(HF_VIT))
     model = _model('ViT', source.size, split_qkv(theirs), add_pooling_layer=False)
     model.save_pretrained(path, safe_serialization=True)
+    if source.rules and not source.rules.bands:
+        _save_processor(source.rules, source.size.image, path)
     written, report = need('transformers').ViTModel.from_pretrained(
         path,
         add_pooling_layer=False,
@@ -114,6 +120,19 @@ def write(source: Source, path: Path) -> tuple[Features, list[str]]:
         raise ConversionError(f'ViTModel did not load what was written: {report}')
     written.eval()
     return lambda images: written(images).last_hidden_state, list(rest)
+
+
+def _save_processor(rules: ImageRules, image: tuple[int, int], path: Path) -> None:
+    """Write what transformers' processor of images reads."""
+    if rules.order != 'rgb':
+        return  # it knows no other
+    height, width = image
+    need('transformers').ViTImageProcessor(
+        size={'height': height, 'width': width},
+        resample=3,  # bicubic
+        image_mean=[value / 255 for value in rules.mean],
+        image_std=[value / 255 for value in rules.std],
+    ).save_pretrained(path)
 
 
 def _weight_file(path: Path) -> Path:

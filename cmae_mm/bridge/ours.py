@@ -1,13 +1,21 @@
 """Checkpoints of cmae_mm, and its backbone alone in safetensors."""
 
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
+from typing import Any
 
 from mmpretrain.models import VisionTransformer
 from mmpretrain.models.necks import MAEPretrainDecoder
-from torch import nn
 
+from cmae_mm.engine.config_text import read_settings
+from cmae_mm.engine.source_grid import grid_of
+
+from .encoder import build_backbone, encode, load_strictly
 from .errors import ConversionError
 from .files import read_checkpoint, weights_of, write_weights
+from .hybrid import HybridSize, is_hybrid, measure_hybrid
+from .images import ImageRules, rules_of_file, rules_of_run
 from .names import PARTS, Weights, part_of, with_prefix
 from .source import Features, Source
 from .vit import Hints, ViTSize, measure
@@ -35,23 +43,70 @@ def read(path: Path, hints: Hints) -> Source:
         ConversionError: If it is unreadable, its backbone no plain ViT, or what is
             said of it beside the weights of another form than the bridge writes.
     """
+    opened = open_backbone(path, hints)
+    return Source(
+        weights=opened.weights,
+        size=opened.size,
+        features=features_of(part_of(opened.weights, 'backbone'), opened.size),
+        licence=opened.licence,
+        left_out=opened.left_out,
+        rules=None if opened.rules.assumed else opened.rules,
+    )
+
+
+@dataclass
+class Opened:
+    """What a file of ours holds, before anything is built from it.
+
+    Args:
+        weights (dict[str, Tensor]): See :class:`cmae_mm.bridge.source.Source`, also
+            for the next three.
+        size (ViTSize | HybridSize): Size of the backbone.
+        licence (str): What is known of the licence of the weights.
+        left_out (list[str]): Tensors that CMAE has no place for.
+        rules (ImageRules): What the network wants to be shown.
+    """
+
+    weights: Weights
+    size: ViTSize | HybridSize
+    licence: str
+    left_out: list[str]
+    rules: ImageRules
+
+
+def open_backbone(path: Path, hints: Hints) -> Opened:
+    """Read the tensors, and what the file and its run say of them.
+
+    Args:
+        path (Path): See :func:`read`.
+        hints (Hints): See there. What neither the user nor the file says is looked
+            for in the config of the run, in the file or in the folder of the run.
+
+    Returns:
+        Opened: With a backbone of a known size.
+
+    Raises:
+        FileNotFoundError: See :func:`read`.
+        ConversionError: See there.
+    """
     checkpoint = read_checkpoint(path)
     weights = weights_of(checkpoint, path)
     said = _said(checkpoint, path)
+    settings = _settings(checkpoint.get('meta'), path)
     if not part_of(weights, 'backbone'):
         weights = with_prefix(weights, 'backbone')
     ours = {k: v for k, v in weights.items() if k.split('.')[0] in PARTS}
     backbone = part_of(ours, 'backbone')
     hints = hints.or_else(
         heads=said.get('heads'), grid=said.get('grid'), eps=said.get('layer_norm_eps')
-    )
-    size = measure(backbone, hints)
-    return Source(
+    ).or_else(**_told_by(settings, backbone))
+    size = (measure_hybrid if is_hybrid(backbone) else measure)(backbone, hints)
+    return Opened(
         weights=ours,
         size=size,
-        features=features_of(backbone, size),
         licence=said.get('licence', LICENCE),
         left_out=[name for name in weights if name not in ours],
+        rules=rules_of_file(said.get('images'), size) or rules_of_run(settings, size),
     )
 
 
@@ -70,9 +125,10 @@ def write(source: Source, path: Path) -> tuple[Features, list[str]]:
     write_weights(source.weights, path, _meta(source))
     written = read_checkpoint(path)['state_dict']
     if decoder := part_of(written, 'pixel_decoder'):
-        _load(_decoder_like(decoder), decoder, 'pixel_decoder')
+        load_strictly(_decoder_like(decoder), decoder, 'pixel_decoder')
     if target := part_of(written, 'target_backbone'):
-        _load(_backbone(source.size, 'ln1.weight' in target), target, 'target_backbone')
+        network = build_backbone(source.size, 'ln1.weight' in target, pooled=False)
+        load_strictly(network, target, 'target_backbone')
     return features_of(part_of(written, 'backbone'), source.size), []
 
 
@@ -93,12 +149,49 @@ def write_safetensors(source: Source, path: Path) -> tuple[Features, list[str]]:
     return features_of(written, source.size), rest
 
 
-def features_of(backbone: Weights, size: ViTSize) -> Features:
-    """A strictly loaded :class:`mmpretrain.VisionTransformer`, as a function."""
-    model = _backbone(size, final_norm=not size.pooled)
-    _load(model, backbone, 'backbone')
+def features_of(backbone: Weights, size: ViTSize | HybridSize) -> Features:
+    """A strictly loaded network of OpenMMLab, as a function."""
+    model = build_backbone(size, final_norm=not size.pooled, pooled=size.pooled)
+    load_strictly(model, backbone, 'backbone')
     model.eval()
-    return lambda images: model(images)[-1]
+    return lambda images: encode(model, images)
+
+
+def _settings(meta: Any, path: Path) -> dict[str, Any]:
+    """Model and test of the run that wrote a file; empty if nobody knows."""
+    text = meta.get('cfg') if isinstance(meta, dict) else None
+    if not isinstance(text, str) or not text.strip():
+        starts = sorted(path.parent.glob('*/vis_data/config.py'))  # one per start
+        text = (
+            starts[-1].read_text(encoding='utf-8', errors='replace') if starts else ''
+        )
+    return read_settings(text, 'model', 'data_preprocessor', 'test_dataloader')
+
+
+def _told_by(settings: dict[str, Any], weights: Weights) -> dict[str, Any]:
+    """Heads, grid and eps of the backbone in the config of a run.
+
+    Nothing, if the weights are those of another backbone.
+    """
+    try:
+        cfg = settings['model']['backbone']
+        width, places = weights['pos_embed'].shape[2], weights['pos_embed'].shape[1]
+        if 'ConvViT' in cfg['type']:
+            made_for = cfg.get('widths', (768,))[-1]
+            told = {'heads': cfg.get('num_heads', 12)}
+        else:
+            arch = cfg.get('arch', 'base')
+            if isinstance(arch, str):
+                arch = VisionTransformer.arch_zoo[arch.lower()]
+            made_for = arch['embed_dims']
+            told = {'heads': arch['num_heads']}
+            told['eps'] = cfg.get('norm_cfg', {}).get('eps')
+        grid = grid_of(cfg)
+        if places - prod(grid) in (0, 1):  # one more: the class token
+            told['grid'] = grid
+        return told if made_for == width else {}
+    except (AttributeError, IndexError, KeyError, TypeError):
+        return {}
 
 
 def _said(checkpoint: dict, path: Path) -> dict:
@@ -123,25 +216,8 @@ def _meta(source: Source) -> dict:
         'grid': list(source.size.grid),
         'layer_norm_eps': source.size.eps,
         'licence': source.licence,
+        **({'images': source.rules.said()} if source.rules else {}),
     }
-
-
-def _backbone(size: ViTSize, final_norm: bool) -> VisionTransformer:
-    """An untrained network of this size."""
-    return VisionTransformer(
-        arch=dict(
-            embed_dims=size.width,
-            num_layers=size.depth,
-            num_heads=size.heads,
-            feedforward_channels=size.hidden,
-        ),
-        img_size=size.image,
-        patch_size=size.patch,
-        in_channels=size.channels,
-        norm_cfg=dict(type='LN', eps=size.eps),
-        final_norm=final_norm,
-        out_type='avg_featmap' if size.pooled else 'raw',
-    )
 
 
 def _decoder_like(weights: Weights) -> MAEPretrainDecoder:
@@ -160,13 +236,3 @@ def _decoder_like(weights: Weights) -> MAEPretrainDecoder:
         mlp_ratio=(hidden + 0.5) / width,  # is rounded down after multiplication
         predict_feature_dim=len(weights['decoder_pred.weight']),
     )
-
-
-def _load(model: nn.Module, weights: Weights, part: str) -> None:
-    """Load strictly, or say what does not fit."""
-    try:
-        model.load_state_dict(dict(weights), strict=True)
-    except RuntimeError as error:
-        raise ConversionError(
-            f'{part} does not fit into {type(model).__name__}: {error}'
-        ) from error

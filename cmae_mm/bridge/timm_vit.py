@@ -9,6 +9,7 @@ from torch import nn
 from .errors import ConversionError
 from .extras import need
 from .files import read_checkpoint, weights_of, write_weights
+from .hybrid import plain_only
 from .names import TIMM, Weights, inverse, leave_out, part_of, rename
 from .source import STATISTICS, Features, Source
 from .vit import Hints, ViTSize, measure
@@ -58,7 +59,11 @@ def write(source: Source, path: Path) -> tuple[Features, list[str]]:
     Returns:
         tuple[Callable, list[str]]: Features of the written file, from timm's class,
         which loaded it strictly; and the names of what timm has no place for.
+
+    Raises:
+        ConversionError: If it is a hybrid, or timm is missing.
     """
+    plain_only(source.size, 'timm')
     theirs, rest = rename(source.weights, inverse(TIMM))
     write_weights(theirs, path)
     written = weights_of(read_checkpoint(path), path)

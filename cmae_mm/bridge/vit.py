@@ -107,10 +107,10 @@ def measure(backbone: Weights, hints: Hints) -> ViTSize:
     return ViTSize(
         width=width,
         depth=depth,
-        heads=_heads(width, hints.heads),
+        heads=find_heads(width, hints.heads),
         hidden=len(backbone['layers.0.ffn.layers.0.0.weight']),
         patch=patch,
-        grid=_grid(backbone['pos_embed'].shape[1] - 1, hints.grid),
+        grid=find_grid(backbone['pos_embed'].shape[1] - 1, hints.grid),
         channels=channels,
         pooled=last == 'ln2',
         eps=_eps(hints.eps),
@@ -118,12 +118,22 @@ def measure(backbone: Weights, hints: Hints) -> ViTSize:
     )
 
 
-def _heads(width: int, said: int | None) -> int:
-    """Number of heads."""
+def find_heads(width: int, said: int | None) -> int:
+    """Number of attention heads.
+
+    Args:
+        width (int): Numbers per token.
+        said (int, optional): By the user or the file.
+
+    Raises:
+        ConversionError: If nobody said it and it cannot be guessed, or it makes no
+            sense.
+    """
     if said is None and width not in STANDARD_HEADS:
         raise ConversionError(
             f'The number of heads of a ViT of width {width} cannot be read off its '
-            'tensors. Say it: --heads N (the width per head is mostly 32 or 64).'
+            'tensors. Say it: --heads N, in Python heads=N (the width per head is '
+            'mostly 32 or 64).'
         )
     heads = STANDARD_HEADS[width] if said is None else said
     if type(heads) is not int:
@@ -136,16 +146,24 @@ def _heads(width: int, said: int | None) -> int:
     return heads
 
 
-def _grid(patches: int, said: tuple[int, int] | None) -> tuple[int, int]:
-    """Rows and columns of patches."""
+def find_grid(patches: int, said: tuple[int, int] | None) -> tuple[int, int]:
+    """Rows and columns of patches.
+
+    Args:
+        patches (int): How many there are.
+        said (tuple[int, int], optional): By the user or the file.
+
+    Raises:
+        ConversionError: If they are not as many, or no square and nobody said more.
+    """
     sides = said or (isqrt(max(patches, 0)),) * 2
     # What a file says may be anything.
     whole = isinstance(sides, (list, tuple)) and [type(n) for n in sides] == [int, int]
     if not whole or min(sides) < 1 or sides[0] * sides[1] != patches:
         shown = 'x'.join(map(str, sides)) if whole else repr(sides)
         raise ConversionError(
-            f'The positions are those of a class token and {patches} patches, which '
-            f'are not {shown}. Say what they are: --grid ROWS COLUMNS.'
+            f'The positions, less that of a class token, are those of {patches} '
+            f'patches, which are not {shown}. Say what they are: --grid ROWS COLUMNS.'
         )
     return tuple(sides)
 

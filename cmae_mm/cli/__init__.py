@@ -19,9 +19,12 @@ COMMANDS: dict[str, str] = {
     'segment': 'cmae_mm.cli.segment',
     'detect': 'cmae_mm.cli.detect',
     'report': 'cmae_mm.cli.report',
-    'inspect': 'cmae_mm.cli.inspect',
     'scan': 'cmae_mm.cli.scan',
+    'inspect': 'cmae_mm.cli.inspect',
     'verify-resume': 'cmae_mm.cli.verify_resume',
+    'convert': 'cmae_mm.cli.convert',
+    'export': 'cmae_mm.cli.export',
+    'embed': 'cmae_mm.cli.embed',
     'demo': 'cmae_mm.cli.demo',
 }
 

@@ -1,6 +1,8 @@
 """Options that several commands share."""
 
 import argparse
+import functools
+from collections.abc import Callable
 
 import click
 from mmengine.config import DictAction
@@ -26,3 +28,35 @@ cfg_options = click.option(
     metavar='KEY=VALUE',
     help='Change a setting of the config; as often as needed.',
 )
+
+# ``--heads N``, of files that do not tell it.
+heads = click.option(
+    '--heads',
+    type=int,
+    help='Attention heads; default: what the file says, or those of ViT-S, B, L, H.',
+)
+
+
+class _Misfit(click.ClickException):
+    """Arguments that do not fit, in one line."""
+
+    exit_code = 2
+
+
+def matter_of_usage(run: Callable) -> Callable:
+    """Let a command exit with 2 where :mod:`cmae_mm.bridge` asks for other arguments.
+
+    Args:
+        run (Callable): The function of the command.
+    """
+
+    @functools.wraps(run)
+    def checked(*args, **kwargs):
+        from cmae_mm.bridge import UsageError
+
+        try:
+            return run(*args, **kwargs)
+        except UsageError as error:
+            raise _Misfit(str(error)) from error
+
+    return checked

@@ -29,18 +29,22 @@ def written_whole(
     partial = target.with_name(target.name + PARTIAL)
     try:
         yield partial
-        _flush(partial)
+        flush(partial)
         if check is not None:
             check(partial)
         os.replace(partial, target)
-        _flush(target.parent)  # or the new name might not survive a power cut
+        flush(target.parent)  # or the new name might not survive a power cut
     finally:
         with suppress(OSError):
             partial.unlink()
 
 
-def _flush(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
+def flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk.
+
+    Args:
+        path (Path): File or folder.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

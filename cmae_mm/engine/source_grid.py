@@ -1,10 +1,11 @@
 """The grid of patches that the positions in a checkpoint belong to."""
 
-import ast
 import math
 
 from mmpretrain.models.utils import to_2tuple
 from torch import nn
+
+from .config_text import read_settings
 
 
 def check_grid(
@@ -50,8 +51,7 @@ def check_grid(
 def source_grid(meta: dict) -> tuple[int, int] | None:
     """Rows and columns of patches, where a checkpoint tells them.
 
-    The number of positions does not: 64 may be 8x8 or 4x16. The config in a
-    checkpoint is only parsed: MMEngine would execute it.
+    The number of positions does not: 64 may be 8x8 or 4x16.
 
     Args:
         meta (dict): 'meta' of a checkpoint, with MMEngine's 'cfg', the text of the
@@ -64,22 +64,26 @@ def source_grid(meta: dict) -> tuple[int, int] | None:
         if 'bridge' in meta:
             rows, cols = meta['bridge']['grid']
             return rows, cols
-        (model,) = (
-            line.value
-            for line in ast.parse(meta['cfg']).body
-            if isinstance(line, ast.Assign) and line.targets[0].id == 'model'
-        )
-        given = _arguments(_arguments(model)['backbone'])
-        # With the defaults of every encoder here.
-        image, patch = (
-            to_2tuple(ast.literal_eval(given[key]) if key in given else default)
-            for key, default in (('img_size', 224), ('patch_size', 16))
-        )
-        return image[0] // patch[0], image[1] // patch[1]
-    except (AttributeError, KeyError, SyntaxError, TypeError, ValueError):
+        return grid_of(read_settings(meta['cfg'], 'model')['model']['backbone'])
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 
-def _arguments(call: ast.expr) -> dict[str | None, ast.expr]:
-    """The arguments of ``dict(...)`` by their names."""
-    return {keyword.arg: keyword.value for keyword in call.keywords}
+def grid_of(backbone: dict) -> tuple[int, int]:
+    """Rows and columns of patches of an encoder.
+
+    Args:
+        backbone (dict): Its config. What it leaves out is as in every encoder here.
+
+    Raises:
+        AttributeError: If its settings are not what an encoder takes; or TypeError,
+            or ValueError.
+    """
+    image = to_2tuple(backbone.get('img_size', 224))
+    patch = to_2tuple(_patch(backbone))
+    return image[0] // patch[0], image[1] // patch[1]
+
+
+def _patch(backbone: dict) -> int | tuple[int, int]:
+    """Side of a patch; the hybrid has the product of its strides."""
+    return backbone.get('patch_size', math.prod(backbone.get('strides', (16,))))

@@ -120,7 +120,9 @@ def test_the_tool(main, old, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         main([str(old), str(new), '--from', 'mmengine'])
     assert stop.value.code == 2 and '--trust' in capsys.readouterr().err
-    main([str(old), str(new), '--from', 'mmengine', '--trust'])
+    with pytest.raises(SystemExit) as stop:
+        main([str(old), str(new), '--from', 'mmengine', '--trust'])
+    assert stop.value.code == 0
     said = capsys.readouterr().out
     assert 'called from the file: ' in said and f'written to {new}' in said
     assert load_checkpoint_file(str(new))['meta']['epoch'] == 2

@@ -1,0 +1,128 @@
+"""Backbones built from their size, for whole images."""
+
+import torch
+from mmpretrain.models import VisionTransformer
+from torch import nn
+
+from cmae_mm.models import CMAEConvViT, ConvViT
+
+from .errors import ConversionError
+from .hybrid import HybridSize
+from .names import Weights
+from .vit import ViTSize
+
+
+def build_backbone(
+    size: ViTSize | HybridSize, final_norm: bool, pooled: bool
+) -> VisionTransformer:
+    """An untrained network of a size.
+
+    Args:
+        size (ViTSize | HybridSize): Its size.
+        final_norm (bool): Whether a LayerNorm follows the last block.
+        pooled (bool): Whether it gives the mean over the patches behind a LayerNorm,
+            (B, D), instead of tokens.
+    """
+    out_type = 'avg_featmap' if pooled else 'raw'
+    if isinstance(size, HybridSize):
+        form = dict(
+            widths=size.widths,
+            depths=size.depths,
+            strides=size.strides,
+            num_heads=size.heads,
+            mlp_ratio=size.hidden / size.width,
+            img_size=size.image,
+            in_channels=size.channels,
+            final_norm=final_norm,
+        )
+        if size.scales:  # its output is raw, whatever is said
+            return CMAEConvViT(mask_ratio=0.0, **form)
+        return ConvViT(out_type=out_type, **form)
+    return VisionTransformer(
+        arch=dict(
+            embed_dims=size.width,
+            num_layers=size.depth,
+            num_heads=size.heads,
+            feedforward_channels=size.hidden,
+        ),
+        img_size=size.image,
+        patch_size=size.patch,
+        in_channels=size.channels,
+        norm_cfg=dict(type='LN', eps=size.eps),
+        final_norm=final_norm,
+        out_type=out_type,
+    )
+
+
+def encode(backbone: VisionTransformer, images: torch.Tensor) -> torch.Tensor:
+    """Show whole images to a backbone.
+
+    Args:
+        backbone (VisionTransformer): From :func:`build_backbone`.
+        images (Tensor): Normalised, (B, C, H, W).
+
+    Returns:
+        Tensor: Its last output, tokens (B, E + L, D) or means (B, D).
+    """
+    if isinstance(backbone, CMAEConvViT):
+        return backbone(images, masking=None)[-1]
+    return backbone(images)[-1]
+
+
+def load_strictly(model: nn.Module, weights: Weights, part: str) -> None:
+    """Load all tensors, or say what does not fit.
+
+    Raises:
+        ConversionError: If a tensor is missing, too many, or of another shape.
+    """
+    try:
+        model.load_state_dict(dict(weights), strict=True)
+    except RuntimeError as error:
+        raise ConversionError(
+            f'{part} does not fit into {type(model).__name__}: {error}'
+        ) from error
+
+
+class Encoder(nn.Module):
+    """A trained backbone, from images to one vector and one map of features.
+
+    The vector is the mean over the patches, without the class token: what the k-NN
+    evaluation of pre-training compares. Of a fine-tuned backbone, which has its last
+    LayerNorm behind the mean, it is what the classifier is given.
+
+    Args:
+        weights (dict[str, Tensor]): State dict of the backbone.
+        size (ViTSize | HybridSize): Its size.
+
+    Raises:
+        ConversionError: If the weights do not fit.
+    """
+
+    def __init__(self, weights: Weights, size: ViTSize | HybridSize) -> None:
+        super().__init__()
+        self.size = size
+        self.backbone = build_backbone(size, final_norm=not size.pooled, pooled=False)
+        self.norm = nn.Identity()
+        if size.pooled:
+            self.norm = nn.LayerNorm(size.width, size.eps)
+            last = {k[4:]: v for k, v in weights.items() if k.startswith('ln2.')}
+            weights = {k: v for k, v in weights.items() if not k.startswith('ln2.')}
+            load_strictly(self.norm, last, 'the last norm')
+        load_strictly(self.backbone, weights, 'backbone')
+        self.extra = 0 if isinstance(size, HybridSize) else 1  # the class token
+        self.eval()
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Encode.
+
+        Args:
+            images (Tensor): Normalised, (N, channels, H, W), float.
+
+        Returns:
+            tuple[Tensor, Tensor]: The vectors (N, D), and the maps (N, D, rows,
+            columns).
+        """
+        tokens = encode(self.backbone, images)[:, self.extra :]
+        rows, columns = (side // self.size.patch for side in images.shape[2:])
+        maps = tokens.transpose(1, 2).unflatten(2, (rows, columns))
+        return self.norm(tokens.mean(dim=1)), maps
