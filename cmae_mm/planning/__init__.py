@@ -1,0 +1,1 @@
+"""Before the start: what a run will cost, and whether this machine can do it."""
