@@ -63,8 +63,8 @@ def measure_step(cfg: Config, batch_size: int, steps: int = 3) -> StepCost:
     """
     if batch_size < 2 or steps < 1:
         raise ValueError(
-            f'Got batch_size={batch_size} and steps={steps}; a contrastive step needs 2 '
-            'images or more, and at least 1 step has to count.'
+            f'Got batch_size={batch_size} and steps={steps}; a contrastive step needs '
+            '2 images or more, and at least 1 step has to count.'
         )
     order = dict(settings=cfg.to_dict(), batch_size=batch_size, steps=steps)
     with tempfile.TemporaryDirectory(prefix='cmae-measure-') as folder:
