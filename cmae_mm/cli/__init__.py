@@ -14,6 +14,8 @@ from cmae_mm.version import __version__
 
 # Name -> module. Help lists them in this order.
 COMMANDS: dict[str, str] = {
+    'pretrain': 'cmae_mm.cli.pretrain',
+    'demo': 'cmae_mm.cli.demo',
     'inspect': 'cmae_mm.cli.inspect',
     'verify-resume': 'cmae_mm.cli.verify_resume',
     'scan': 'cmae_mm.cli.scan',

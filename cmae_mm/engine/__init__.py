@@ -9,6 +9,7 @@ from .freeze_hook import FreezeHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .micro_batches import MicroBatchTrainLoop
 from .pretrained import CheckPretrainedHook
+from .progress_bar import ProgressBar
 from .sharding import ShardedCMAE, ShardedStrategy
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     'LayerDecayOptimWrapperConstructor',
     'MicroBatchTrainLoop',
     'PlainCheckpointHook',
+    'ProgressBar',
     'ShardedCMAE',
     'ShardedStrategy',
 ]
