@@ -19,6 +19,8 @@ COMMANDS: dict[str, str] = {
     'inspect': 'cmae_mm.cli.inspect',
     'verify-resume': 'cmae_mm.cli.verify_resume',
     'scan': 'cmae_mm.cli.scan',
+    'plan': 'cmae_mm.cli.plan',
+    'doctor': 'cmae_mm.cli.doctor',
 }
 
 
