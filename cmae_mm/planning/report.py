@@ -47,12 +47,7 @@ class Plan:
     @property
     def files(self) -> int:
         """Checkpoints on the disk at once."""
-        hook = self.cfg.get('default_hooks', {}).get('checkpoint') or {}
-        unit = self.schedule.epochs
-        if not hook.get('by_epoch', True):
-            unit = self.schedule.steps
-        written = max(1, math.ceil(unit / max(1, hook.get('interval', 1))))
-        return count_files(written, hook.get('max_keep_ckpts', -1))
+        return count_checkpoints(self.cfg, self.schedule.epochs, self.schedule.steps)
 
     @property
     def disk(self) -> int:
@@ -121,6 +116,23 @@ class Plan:
             'batch; plain accumulation (optim_wrapper.accumulative_counts='
             f'{self.parts}) would raise the batch, but leave {plain}'
         )
+
+
+def count_checkpoints(cfg: Config, epochs: int, steps: int) -> int:
+    """Checkpoints that a run of a config has on the disk at once.
+
+    Args:
+        cfg (Config): Of a training.
+        epochs (int): Its length.
+        steps (int): The same in optimiser steps, for hooks that count those.
+
+    Returns:
+        int: 1 or more.
+    """
+    hook = cfg.get('default_hooks', {}).get('checkpoint') or {}
+    units = epochs if hook.get('by_epoch', True) else steps
+    written = max(1, math.ceil(units / max(1, hook.get('interval', 1))))
+    return count_files(written, hook.get('max_keep_ckpts', -1))
 
 
 def duration(hours: float) -> str:
