@@ -11,7 +11,7 @@ from .measure import StepCost, measure_step
 from .plan import Schedule, Speed, Wish, choose_batch
 from .proposal import propose_arch, recipe_for
 from .report import Plan
-from .speed import at_once, measure_device
+from .speed import Device, at_once, measure_device
 
 
 def make_plan(
@@ -52,6 +52,12 @@ def make_plan(
         model, why = propose_arch(wish, short_side, measure)
         notes.append(f'{model} is proposed: {why} (the rule: docs/planning.md)')
         cfg = recipe_for(model, short_side)
+    times = repeats(cfg)
+    if times > 1:
+        notes.append(
+            f'the config goes through its images {times} times in an epoch; planned is '
+            'once, so count them as often, or take a config that does not repeat'
+        )
     batch = choose_batch(wish, recipe_batch(cfg, wish))
     counts = cfg.optim_wrapper.get('accumulative_counts', 1)
     if counts > 1:
@@ -82,7 +88,13 @@ def recipe_batch(cfg: Config, wish: Wish) -> int:
     return scale.get('base_batch_size', own)
 
 
-def _origin(device, wish: Wish) -> str:
+def repeats(cfg: Config) -> int:
+    """How often an epoch of a config goes through its images."""
+    dataset = cfg.train_dataloader.get('dataset') or {}
+    return dataset.get('times', 1) if dataset.get('type') == 'RepeatDataset' else 1
+
+
+def _origin(device: Device, wish: Wish) -> str:
     """Where a measured speed is from."""
     text = (
         f'measured now on this machine ({device.name}), {device.measured_at} images at '

@@ -1,9 +1,13 @@
 """A plan as lines for people."""
 
+import copy
 import math
 from dataclasses import dataclass, field
 
 from mmengine.config import Config
+
+from cmae_mm.pretraining.choices import choose_epochs
+from cmae_mm.pretraining.recipes import RECIPES
 
 from .plan import Schedule, count_files
 
@@ -83,7 +87,8 @@ class Plan:
             ('speed from', schedule.speed.origin),
             ('time', f'{duration(schedule.hours)} of {duration(wish.hours)}'),
         ]
-        return rows + [('note', note) for note in self.notes]
+        start = [('start', start_command(self))]
+        return rows + [('note', note) for note in self.notes] + start
 
     @property
     def at_once(self) -> int:
@@ -145,3 +150,55 @@ def duration(hours: float) -> str:
     return (
         f'{minutes // 60} h {minutes % 60} min' if minutes >= 60 else f'{minutes} min'
     )
+
+
+def start_command(plan: Plan) -> str:
+    """What to type for a plan.
+
+    Returns:
+        str: ``cmae pretrain`` for one GPU, ``mim train`` for several, whose config has
+        to name the images. For several GPUs and a proposal that no packaged config
+        has, what is missing.
+    """
+    wish = plan.schedule.wish
+    parts = {}
+    if plan.parts > 1:
+        loop = 'cmae_mm.MicroBatchTrainLoop'
+        parts = {'train_cfg.type': loop, 'train_cfg.micro_batches': plan.parts}
+    recipe = RECIPES.get(plan.model)
+    if wish.gpus == 1:
+        model = f'--arch {plan.model}' if recipe else f'--config {plan.model}'
+        options = ' '.join(f'--cfg-options {key}={parts[key]}' for key in parts)
+        return (
+            f'cmae pretrain DIR --out OUT {model} --epochs {plan.schedule.epochs} '
+            f'--batch {plan.schedule.batch} {options}'
+        ).strip()
+    if recipe and recipe.model:
+        return f'no packaged config trains {plan.model} on several GPUs; take one GPU'
+    settings = {
+        'train_dataloader.batch_size': plan.per_gpu,
+        'optim_wrapper.optimizer.lr': f'{plan.rate:.6g}',
+        **parts,
+        **_length(plan.cfg, plan.schedule.epochs),
+    }
+    options = ' '.join(f'{key}={value}' for key, value in settings.items())
+    config = f'configs/{recipe.config}' if recipe else plan.model
+    return (
+        f'mim train mmpretrain {config} --launcher pytorch --gpus {wish.gpus} '
+        f'--cfg-options {options}'
+    )
+
+
+def _length(cfg: Config, epochs: int) -> dict[str, int]:
+    """Settings that give a config another length, its schedules in proportion."""
+    if epochs == cfg.train_cfg.max_epochs:
+        return {}
+    longer = copy.deepcopy(cfg)
+    choose_epochs(longer, epochs)
+    found = {'train_cfg.max_epochs': epochs}
+    pairs = zip(cfg.param_scheduler, longer.param_scheduler, strict=False)
+    for i, (before, after) in enumerate(pairs):
+        for edge in ('begin', 'end'):
+            if before.get(edge) != after.get(edge):
+                found[f'param_scheduler.{i}.{edge}'] = after[edge]
+    return found

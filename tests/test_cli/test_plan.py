@@ -96,6 +96,13 @@ def test_several_gpus_are_marked_as_derived(plan, nano):
     assert 'derived and not measured' in said['speed from']
 
 
+def test_a_config_that_repeats_its_images_is_noted(plan, request):
+    config = request.config.rootpath / 'configs/camvid'
+    file = config / 'cmae_vit-tiny-p16_bs32-6e_camvid.py'
+    said = plan(file, '--images', 6606, '--gpus', 1, '--hours', 1)[1]
+    assert '18 times in an epoch' in said['first note']
+
+
 @pytest.mark.parametrize(
     'args, word',
     [

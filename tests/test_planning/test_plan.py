@@ -1,7 +1,9 @@
 """The arithmetic of a plan, against steps that are counted one by one."""
 
+import argparse
+
 import pytest
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 from cmae_mm.planning.measure import OutOfMemory, StepCost
@@ -141,6 +143,7 @@ RECIPE = Config(
             type='cmae_mm.CMAE', contrastive_head=dict(type='cmae_mm.ContrastiveHead')
         ),
         train_cfg=dict(type='cmae_mm.EndlessEpochLoop', max_epochs=5),
+        param_scheduler=[],
         optim_wrapper=dict(optimizer=dict(lr=1e-3)),
         auto_scale_lr=dict(base_batch_size=256),
         default_hooks=dict(checkpoint=dict(interval=2, max_keep_ckpts=2)),
@@ -182,6 +185,35 @@ def test_micro_batches_keep_the_negatives_and_accumulation_does_not():
 def test_the_disk_holds_what_the_hook_keeps():
     plan = Plan('m', RECIPE, schedule(batch=64, wanted=5), 1, 50 * MIB, 0)
     assert plan.files == 3 and plan.disk == 150 * MIB  # after 2, 4 and 5 epochs
+
+
+def test_the_command_trains_what_is_planned(request):
+    """Parsed as mim does, it gives the config that was planned."""
+    config = request.config.rootpath / 'configs/pretrain'
+    file = config / 'cmae_vit-base-p16_32xb128-amp-coslr-300e_in1k.py'
+    cfg = Config.fromfile(file)
+    long = schedule(images=10**6, gpus=8, batch=4096, rate=1e6, wanted=150)
+    command = Plan(str(file), cfg, long, 2, 1, None).rows()[-1][1].split()
+    assert command[:4] == ['mim', 'train', 'mmpretrain', str(file)]
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    options = parser.parse_args(command[command.index('--cfg-options') :]).cfg_options
+    cfg.merge_from_dict(options)
+    assert cfg.train_dataloader.batch_size == 512
+    assert cfg.train_cfg.micro_batches == 2 and cfg.train_cfg.max_epochs == 150
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(2.4e-3)
+    warm_up, cosine = cfg.param_scheduler
+    assert warm_up.end == cosine.begin == 20 and cosine.end == 150
+
+
+def test_one_gpu_starts_with_cmae_pretrain():
+    plan = Plan('vit-tiny', RECIPE, schedule(batch=64, wanted=5), 2, 1, None)
+    assert plan.rows()[-1] == (
+        'start',
+        'cmae pretrain DIR --out OUT --arch vit-tiny --epochs 5 --batch 64 '
+        '--cfg-options train_cfg.type=cmae_mm.MicroBatchTrainLoop '
+        '--cfg-options train_cfg.micro_batches=2',
+    )
 
 
 @pytest.mark.parametrize(
