@@ -50,6 +50,7 @@ def command(
     """
     from cmae_mm.planning.make import make_plan
     from cmae_mm.planning.plan import Wish
+    from cmae_mm.planning.report import start_command
     from cmae_mm.pretraining.pictures import look_at
 
     count, short_side = images, None
@@ -59,6 +60,7 @@ def command(
     wish = Wish(int(count), gpus, hours, epochs, batch)
     plan = make_plan(wish, config, short_side, images_per_second)
     show(plan.rows())
+    click.echo(f'start: {start_command(plan)}')  # whole, to be copied
     remedies = plan.schedule.remedies()
     if remedies:
         click.echo(f'{plan.schedule.epochs} epochs do not fit. Change one of these:')
@@ -79,6 +81,8 @@ def show(rows: list[tuple[str, str]]) -> None:
             click.echo(f'{name}: {text}')
         return
     table = Table(show_header=False, box=None)
+    table.add_column()
+    table.add_column(overflow='fold')  # no name is cut off
     for name, text in rows:
         table.add_row(Text(name, 'bold'), Text(text))
     console.print(table)

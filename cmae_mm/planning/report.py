@@ -87,8 +87,7 @@ class Plan:
             ('speed from', schedule.speed.origin),
             ('time', f'{duration(schedule.hours)} of {duration(wish.hours)}'),
         ]
-        start = [('start', start_command(self))]
-        return rows + [('note', note) for note in self.notes] + start
+        return rows + [('note', note) for note in self.notes]
 
     @property
     def at_once(self) -> int:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from cmae_mm import cli
+from cmae_mm.cli.plan import show
 from cmae_mm.planning import make
 from cmae_mm.planning.measure import StepCost
 
@@ -57,6 +58,7 @@ def test_a_wish_that_fits(plan, nano):
     assert said['time'] == '13 min of 1 h 0 min'
     assert said['disk'] == '0.03 GiB (2 checkpoints of 0.016)'
     assert 'measured now on this machine (cpu)' in said['speed from']
+    assert said['start'].startswith('cmae pretrain DIR --out OUT --config')
 
 
 def test_a_wish_that_does_not_fit(plan, nano):
@@ -89,6 +91,14 @@ def test_a_given_speed_is_named_as_given(plan, nano):
     assert said['speed from'] == 'given: 80 per second and GPU'
     assert said['memory per GPU'] == 'not measured here'
     assert said['batch'] == '64 (32 on each of 2 GPUs)'
+
+
+def test_a_terminal_gets_a_table_in_which_no_name_is_cut(monkeypatch, capsys):
+    monkeypatch.setenv('FORCE_COLOR', '1')
+    monkeypatch.setenv('COLUMNS', '40')
+    show([('model', 'a' * 60), ('note', '[red]')])
+    out = capsys.readouterr().out
+    assert out.count('a') == 60 and '[red]' in out and 'model:' not in out
 
 
 def test_several_gpus_are_marked_as_derived(plan, nano):

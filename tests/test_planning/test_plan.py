@@ -16,7 +16,7 @@ from cmae_mm.planning.plan import (
     count_parts,
 )
 from cmae_mm.planning.proposal import PASSES, propose_arch
-from cmae_mm.planning.report import Plan, duration
+from cmae_mm.planning.report import Plan, duration, start_command
 from cmae_mm.planning.speed import measure_device
 
 MIB = 2**20
@@ -193,7 +193,7 @@ def test_the_command_trains_what_is_planned(request):
     file = config / 'cmae_vit-base-p16_32xb128-amp-coslr-300e_in1k.py'
     cfg = Config.fromfile(file)
     long = schedule(images=10**6, gpus=8, batch=4096, rate=1e6, wanted=150)
-    command = Plan(str(file), cfg, long, 2, 1, None).rows()[-1][1].split()
+    command = start_command(Plan(str(file), cfg, long, 2, 1, None)).split()
     assert command[:4] == ['mim', 'train', 'mmpretrain', str(file)]
     parser = argparse.ArgumentParser()
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
@@ -208,11 +208,10 @@ def test_the_command_trains_what_is_planned(request):
 
 def test_one_gpu_starts_with_cmae_pretrain():
     plan = Plan('vit-tiny', RECIPE, schedule(batch=64, wanted=5), 2, 1, None)
-    assert plan.rows()[-1] == (
-        'start',
+    assert start_command(plan) == (
         'cmae pretrain DIR --out OUT --arch vit-tiny --epochs 5 --batch 64 '
         '--cfg-options train_cfg.type=cmae_mm.MicroBatchTrainLoop '
-        '--cfg-options train_cfg.micro_batches=2',
+        '--cfg-options train_cfg.micro_batches=2'
     )
 
 
