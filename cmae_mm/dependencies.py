@@ -46,8 +46,18 @@ def module_version(name: str) -> str | None:
     return found.group(1) if found else ''
 
 
-def _complaint(name: str, lowest: str, too_new: str | None, remedy: str) -> str | None:
-    """One sentence about a module that is missing, too old or too new."""
+def complaint(name: str, lowest: str, too_new: str | None, remedy: str) -> str | None:
+    """Say what is wrong with a module, found without importing it.
+
+    Args:
+        name (str): Import name of a top-level module.
+        lowest (str): Lowest version that works.
+        too_new (str | None): First version that does not, if one is known.
+        remedy (str): Command that mends it.
+
+    Returns:
+        str | None: One sentence if it is missing, too old or too new; else None.
+    """
     version = module_version(name)
     if version is None:
         return f'{name} is missing (needed: {lowest} or newer). Try: {remedy}'
@@ -73,26 +83,40 @@ def check_dependencies() -> None:
         ImportError: If torch, torchvision, mmengine, mmcv or mmpretrain is
             missing or too old.
     """
-    wrong = [w for name, need in REQUIRED.items() if (w := _complaint(name, *need))]
+    wrong = [w for name, need in REQUIRED.items() if (w := complaint(name, *need))]
     if wrong:
         raise ImportError('\n  '.join(['cmae_mm cannot start:', *wrong, ALL_AT_ONCE]))
     for name, need in TRANSFER.items():
-        complaint = _complaint(name, *need)
-        if complaint:
+        missing = complaint(name, *need)
+        if missing:
             family = {'mmseg': 'ade20k', 'mmdet': 'coco'}[name]
             warnings.warn(
-                f'{complaint}. Without it configs/{family} cannot run; '
+                f'{missing}. Without it configs/{family} cannot run; '
                 'pre-training and classification can.',
                 stacklevel=2,
             )
-    # transformers from 4.51 on breaks `import mmpretrain.models` with a
-    # TypeError or ImportError deep inside its multimodal part.
-    if module_version('transformers') is not None:
-        from importlib.metadata import version
+    too_new = transformers_complaint()
+    if too_new:
+        raise ImportError(too_new)
 
-        if _as_numbers(version('transformers')) >= (4, 51):
-            raise ImportError(
-                f'transformers {version("transformers")} breaks the import of '
-                'mmpretrain.models (needed: 4.50 or older, or none). '
-                "Try: pip install 'transformers<4.51', or pip uninstall transformers"
-            )
+
+def transformers_complaint() -> str | None:
+    """Say whether transformers is too new for mmpretrain.
+
+    Versions from 4.51 on break ``import mmpretrain.models`` with a TypeError or
+    ImportError deep inside its multimodal part.
+
+    Returns:
+        str | None: What to do; None if it is old enough or missing.
+    """
+    if module_version('transformers') is None:
+        return None
+    from importlib.metadata import version
+
+    if _as_numbers(version('transformers')) < (4, 51):
+        return None
+    return (
+        f'transformers {version("transformers")} breaks the import of '
+        'mmpretrain.models (needed: 4.50 or older, or none). '
+        "Try: pip install 'transformers<4.51', or pip uninstall transformers"
+    )

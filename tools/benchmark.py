@@ -49,10 +49,11 @@ from benchmark_timing import (  # noqa: E402
     count_flops,
     host_ms,
     matrix_speed,
-    peak_memory,
     summary,
     time_in_turns,
 )
+
+from cmae_mm.planning.memory import peak_memory  # noqa: E402
 
 DTYPES = {'float32': None, 'bfloat16': torch.bfloat16}
 
@@ -166,7 +167,7 @@ def memory_of(who: str, args: argparse.Namespace) -> float:
         compile_blocks(contender, args.compile)
     for _ in range(3):
         contender.step(views)
-    return round(peak_memory(args.device) - before)
+    return round((peak_memory(args.device) - before) / 2**20)
 
 
 def bench_sweep(args: argparse.Namespace) -> dict:

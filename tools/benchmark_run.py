@@ -10,11 +10,13 @@ import torch
 from benchmark_data import HUE
 from benchmark_e2e import our_config, write_listing
 from benchmark_models import cuda_is_here, join_group_of_one, open_checkout
-from benchmark_timing import count_flops, matrix_speed, peak_memory
+from benchmark_timing import count_flops, matrix_speed
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
+
+from cmae_mm.planning.memory import peak_memory
 
 
 class Clock(Hook):
@@ -95,7 +97,7 @@ def train(args: argparse.Namespace) -> dict:
             runner.train()
     images = args.iterations * args.batch
     found = dict(images_per_s=round(images / clock.seconds, 2), **clock.shares())
-    found['memory_mib'] = round(peak_memory(args.device) - before)
+    found['memory_mib'] = round((peak_memory(args.device) - before) / 2**20)
     if flops:
         dtype = torch.bfloat16 if args.dtype == 'bfloat16' else None
         ceiling = matrix_speed(args.device, dtype)

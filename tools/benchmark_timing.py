@@ -1,10 +1,9 @@
-"""Clocks of the benchmark: turns, spreads, FLOPs, the ceiling, memory."""
+"""Clocks of the benchmark: turns, spreads, FLOPs, the ceiling."""
 
 import statistics
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -101,16 +100,3 @@ def matrix_speed(device: str, dtype: torch.dtype | None) -> float:
     b = torch.randn(cols, inner, device=device, dtype=dtype or torch.float32)
     taken = time_in_turns({'': lambda: a @ b.t()}, device, rounds=20, warm_up=5)
     return 2 * rows * inner * cols / min(taken[''])
-
-
-def peak_memory(device: str) -> float:
-    """Most memory that this process has held so far, MiB (of the GPU, if any).
-
-    On a CPU from the kernel (Linux), because ``getrusage`` also counts what the
-    process had before it became Python.
-    """
-    if device == 'cuda':
-        return torch.cuda.max_memory_allocated() / 2**20
-    status = Path('/proc/self/status').read_text()
-    (line,) = [line for line in status.splitlines() if line.startswith('VmHWM')]
-    return int(line.split()[1]) / 1024

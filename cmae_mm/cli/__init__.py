@@ -19,6 +19,8 @@ COMMANDS: dict[str, str] = {
     'segment': 'cmae_mm.cli.segment',
     'detect': 'cmae_mm.cli.detect',
     'report': 'cmae_mm.cli.report',
+    'doctor': 'cmae_mm.cli.doctor',
+    'plan': 'cmae_mm.cli.plan',
     'scan': 'cmae_mm.cli.scan',
     'inspect': 'cmae_mm.cli.inspect',
     'verify-resume': 'cmae_mm.cli.verify_resume',
