@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ['README.md', 'docs/large-data.md', 'docs/paper.md']
-DOCUMENTS += ['docs/scaling.md', 'docs/your-images.md']
+DOCUMENTS += ['docs/monitor.md', 'docs/scaling.md', 'docs/your-images.md']
 DOCUMENTS += [str(f.relative_to(ROOT)) for f in ROOT.glob('configs/*/README.md')]
 # Where a file without a folder is looked for.
 FOLDERS = ('', 'configs/', 'configs/pretrain/', 'configs/ablation/')

@@ -51,5 +51,7 @@ _base_.param_scheduler[0].update(end=150, by_epoch=False, convert_to_iter_based=
 _base_.param_scheduler[1].update(begin=0, end=2)
 train_cfg = dict(max_epochs=2)
 default_hooks = dict(
-    checkpoint=dict(interval=1, max_keep_ckpts=2), logger=dict(interval=100)
+    checkpoint=dict(interval=1, max_keep_ckpts=2),
+    logger=dict(interval=100),
+    monitor=dict(interval=1),
 )
