@@ -2,9 +2,10 @@
 
 import numpy as np
 import torch
+from torch import nn
 
 from .models import CMAE
-from .models.masking import take_tokens
+from .models.masking import Masking, take_tokens
 
 
 @torch.no_grad()
@@ -28,7 +29,34 @@ def reconstruct(model: CMAE, views: list[torch.Tensor]) -> list[dict[str, np.nda
     view, shifted = model.data_preprocessor(
         dict(inputs=[v.clone() for v in views], data_samples=None)
     )['inputs']
-    latent, masking = model.backbone(view)
+    return rebuild_views(model, view, shifted, model.backbone.masking(len(view)))
+
+
+@torch.no_grad()
+def rebuild_views(
+    model: CMAE,
+    view: torch.Tensor,
+    shifted: torch.Tensor | None,
+    masking: Masking,
+    eight_bit: bool = True,
+) -> list[dict[str, np.ndarray]]:
+    """:func:`reconstruct` for views that are normalised, and masks that are drawn.
+
+    Args:
+        model (CMAE): In evaluation mode.
+        view (Tensor): (B, channels, H, W), normalised. Of more than three channels
+            the first three are shown, of two the first.
+        shifted (Tensor, optional): The target's view of the same images. None leaves
+            its picture out.
+        masking (Masking): What the online branch does not see.
+        eight_bit (bool): Whether the images had values from 0 to 255. If not, each
+            channel is stretched so that the middle 96 % of the input's values fill
+            the range. Defaults to True.
+
+    Returns:
+        list[dict[str, ndarray]]: See :func:`reconstruct`.
+    """
+    latent, _ = model.backbone(view, masking)
     rebuilt = model.pixel_decoder(latent, masking)  # (B, L - V, P)
     head, grid = model.head, model.pixel_decoder.grid
     truth = head.patchify(view)  # (B, L, P)
@@ -41,17 +69,36 @@ def reconstruct(model: CMAE, views: list[torch.Tensor]) -> list[dict[str, np.nda
         # Zero is the mean colour of the data set.
         'masked': head.unpatchify(truth.scatter(1, places, 0.0), grid),
         'reconstruction': head.unpatchify(truth.scatter(1, places, rebuilt), grid),
-        'target view': shifted,
+        **({} if shifted is None else {'target view': shifted}),
     }
-    preprocessor = model.data_preprocessor
-    as_images = {
-        name: _to_uint8(batch * preprocessor.std + preprocessor.mean)
+    pictures = {
+        name: _to_colours(batch, model.data_preprocessor)
         for name, batch in pictures.items()
     }
+    if not eight_bit:
+        low, high = _limits(pictures['input'])
+        pictures = {
+            name: (batch - low) / (high - low) * 255 for name, batch in pictures.items()
+        }
+    as_images = {name: _to_uint8(batch) for name, batch in pictures.items()}
     return [
         {name: images[i] for name, images in as_images.items()}
         for i in range(len(view))
     ]
+
+
+def _to_colours(batch: torch.Tensor, preprocessor: nn.Module) -> torch.Tensor:
+    """Undo the normalisation, if there was one: (B, C, H, W) -> (B, 3, H, W)."""
+    if hasattr(preprocessor, 'mean'):
+        batch = batch * preprocessor.std + preprocessor.mean
+    return batch[:, :3] if batch.shape[1] >= 3 else batch[:, :1].expand(-1, 3, -1, -1)
+
+
+def _limits(batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Lower and upper end of each image's channels, (B, 3, 1, 1) each."""
+    shares = batch.new_tensor([0.02, 0.98])
+    low, high = batch.flatten(2).quantile(shares, dim=2)[..., None, None]
+    return low, high.maximum(low + 1e-6)
 
 
 def _to_uint8(batch: torch.Tensor) -> np.ndarray:

@@ -36,7 +36,9 @@ DATA_SAMPLERS = Registry(
     'data sampler', parent=ROOT_DATA_SAMPLERS, locations=['cmae_mm.datasets']
 )
 HOOKS = Registry(
-    'hook', parent=ROOT_HOOKS, locations=['cmae_mm.engine', 'cmae_mm.guards']
+    'hook',
+    parent=ROOT_HOOKS,
+    locations=['cmae_mm.engine', 'cmae_mm.guards', 'cmae_mm.monitor'],
 )
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor',

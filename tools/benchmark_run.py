@@ -119,6 +119,8 @@ def finish(cfg: Config, args: argparse.Namespace, folder: str) -> Config:
     )
     hooks = cfg.setdefault('default_hooks', {})
     hooks['checkpoint'] = dict(type='CheckpointHook', interval=-1, save_last=False)
+    if 'monitor' in hooks:
+        hooks['monitor']['interval'] = 0  # what is timed are the steps
     cfg.update(work_dir=folder, log_level='ERROR', resume=False, load_from=None)
     cfg.experiment_name = f'benchmark-{args.who}'
     cfg.merge_from_dict(args.cfg_options)

@@ -47,6 +47,8 @@ class PixelShift(BaseTransform):
                 '(0, 1) for no shift at all.'
             )
         self.shift_range = tuple(shift_range)
+        # Of the last call: what several views are packed into does not say it.
+        self.last_offset: tuple[int, int] | None = None
 
     @cache_randomness
     def draw_offset(self) -> tuple[int, int]:
@@ -77,7 +79,7 @@ class PixelShift(BaseTransform):
         down, right = self.draw_offset()
         results['img'] = img[down : down + height, right : right + width]
         results['img_shape'] = self.size
-        results['pixel_shift'] = (down, right)
+        results['pixel_shift'] = self.last_offset = (down, right)
         return results
 
     def __repr__(self) -> str:

@@ -52,6 +52,7 @@ PLACES = {
             'finite',
             'freeze_objects',
             'logger',
+            'monitor',
             'param_scheduler',
             'quarantine',
             'resume',

@@ -226,15 +226,31 @@ class CMAE(BaseSelfSupervisor):
         """
         view, shifted_view = self._two_views(inputs)
         masking = self.backbone.masking(len(view))
+        keys = None
         if self.contrastive_weight:  # first, so that the keys have time to arrive
             seen = None if self.target_sees_all else masking
             keys = self.take_held_keys() or self.target([shifted_view], seen)[0]
+        return self.online_losses(view, masking, keys)
 
+    def online_losses(
+        self, view: torch.Tensor, masking: Masking, keys: Keys | None
+    ) -> dict[str, torch.Tensor]:
+        """What the online branch makes of a view.
+
+        Args:
+            view (Tensor): (B, channels, H, W), normalised, float.
+            masking (Masking): What of it is seen.
+            keys (Keys, optional): Of the shifted views; None if the contrastive weight
+                is 0.
+
+        Returns:
+            dict[str, Tensor]: See :meth:`loss`.
+        """
         latent, _ = self.backbone(view, masking)  # (B, E+V, D)
         tokens = self.pixel_decoder.complete(latent, masking)  # (B, L, W)
         pixels = self.pixel_decoder.rebuild(tokens, masking)  # (B, L-V, P)
         losses = {'loss_reconstruction': self.head.loss(pixels, view, masking)}
-        if self.contrastive_weight == 0:
+        if keys is None:
             return losses
 
         completed = self.complete_features(latent, masking, tokens)  # (B, D)

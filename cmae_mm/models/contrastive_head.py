@@ -29,6 +29,15 @@ class Keys(NamedTuple):
         return self._replace(first=self.first + start)
 
 
+def own_keys(key: torch.Tensor) -> Keys:
+    """The keys of this rank's images alone: nothing is sent.
+
+    Args:
+        key (Tensor): Projections of the target branch on this rank, (B, C).
+    """
+    return Keys(_normalised(key.detach()))
+
+
 def _normalised(vectors: torch.Tensor) -> torch.Tensor:
     # Cosines differ in the third digit where temperature 0.07 matters: they never
     # see half precision.
@@ -81,9 +90,10 @@ class ContrastiveHead(BaseModule):
         Returns:
             Keys: To be handed to :meth:`loss`.
         """
-        key = _normalised(key.detach())
+        keys = own_keys(key)
         if get_world_size() == 1:
-            return Keys(key)
+            return keys
+        key = keys.bank
         bank = key.new_empty(len(key) * get_world_size(), key.shape[1])
         work = dist.all_gather_into_tensor(bank, key, async_op=True)
         return Keys(bank, len(key) * get_rank(), work)
@@ -133,7 +143,7 @@ class PositivePairHead(BaseModule):
 
     def collect(self, key: torch.Tensor) -> Keys:
         """The keys of this rank, (B, C), are all that is needed."""
-        return Keys(_normalised(key.detach()))
+        return own_keys(key)
 
     def loss(
         self, query: torch.Tensor, keys: Keys

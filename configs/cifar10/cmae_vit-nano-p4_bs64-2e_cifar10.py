@@ -52,5 +52,7 @@ _base_.param_scheduler[1].update(begin=0, end=2)
 train_cfg = dict(max_epochs=2)
 auto_scale_lr = dict(base_batch_size=64)
 default_hooks = dict(
-    checkpoint=dict(interval=1, max_keep_ckpts=2), logger=dict(interval=100)
+    checkpoint=dict(interval=1, max_keep_ckpts=2),
+    logger=dict(interval=100),
+    monitor=dict(interval=1),
 )

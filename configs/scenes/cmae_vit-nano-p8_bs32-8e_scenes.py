@@ -51,5 +51,7 @@ _base_.param_scheduler[0].end = 1
 _base_.param_scheduler[1].update(begin=1, end=8)
 train_cfg = dict(max_epochs=8)
 default_hooks = dict(
-    checkpoint=dict(interval=4, max_keep_ckpts=2), logger=dict(interval=25)
+    checkpoint=dict(interval=4, max_keep_ckpts=2),
+    logger=dict(interval=25),
+    monitor=dict(interval=1),
 )
