@@ -1,7 +1,9 @@
+import torch
 from mmcv.cnn.bricks import DropPath
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from mmengine.utils import digit_version
 from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 
 from cmae_mm.registry import HOOKS
@@ -18,6 +20,9 @@ class CompileHook(Hook):
 
     Args:
         **kwargs: For ``torch.compile``, such as ``mode`` or ``backend``.
+
+    Raises:
+        RuntimeError: On torch 2.1, whose compiler breaks off in these blocks.
     """
 
     def __init__(self, **kwargs) -> None:
@@ -25,6 +30,11 @@ class CompileHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Mark every block; the first batch compiles them."""
+        if digit_version(torch.__version__) < digit_version('2.2.0'):
+            raise RuntimeError(
+                f'torch {torch.__version__} cannot compile these blocks. Take torch 2.4 or '
+                'newer, or leave cmae_mm.CompileHook out.'
+            )
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         blocks = [m for m in model.modules() if isinstance(m, TransformerEncoderLayer)]
         for module in model.modules():

@@ -123,6 +123,8 @@ UPRIGHT = {
 for number, turn in UPRIGHT.items():
     data = save(RGB, 'JPEG', quality=95, exif=orientation(number))
     GOOD[f'exif_{number}'] = (data, turn(RGB), 3)
+if cv2.imdecode(np.frombuffer(GOOD['gif'][0], np.uint8), cv2.IMREAD_COLOR) is None:
+    del GOOD['gif'], GOOD['gif_moving']  # OpenCV 4.11 reads none
 
 
 def chunk(name, content):

@@ -14,12 +14,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.hooks import Hook
+from mmengine.utils import digit_version
 from torch import nn
 from torch.utils.data import Dataset
 
 MEASURES = re.compile('train/(spread|rank|similarity)_')  # of CollapseHook
 NAN, INF = float('nan'), float('inf')
-FUSED = dict(type='AdamW', lr=1e-2, weight_decay=0.05, fused=True)
+# Fused on the CPU since torch 2.4.
+CAN_FUSE = digit_version(torch.__version__) >= digit_version('2.4.0')
+FUSED = dict(type='AdamW', lr=1e-2, weight_decay=0.05, fused=CAN_FUSE)
 PLAIN = {**FUSED, 'fused': False}
 SGD = dict(type='SGD', lr=0.1, momentum=0.9)
 
@@ -372,7 +375,7 @@ def test_only_optimisers_that_are_not_fused_wait_for_the_device(fused):
 
     with torch.device('meta'):
         model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
-        optimizer = torch.optim.SGD(model.parameters())
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     optimizer.param_groups[0]['fused'] = fused
     for param in model.parameters():
         param.grad = torch.empty_like(param)
