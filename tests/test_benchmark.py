@@ -177,6 +177,7 @@ def test_step_tells_all_it_promises(monkeypatch, capsys, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures('compiling')
 def test_ablation_has_every_row(monkeypatch, capsys, tmp_path):
     words = 'ablate --batch 4 --dtype bfloat16 --compile aot_eager'
     found = run(monkeypatch, capsys, tmp_path / 'new' / 'ablate.json', words)
@@ -193,6 +194,7 @@ def test_ablation_has_every_row(monkeypatch, capsys, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures('compiling')
 def test_sweep_has_every_setting(monkeypatch, capsys, tmp_path):
     words = 'sweep --batches 2 3 --image-sizes 64 --mask-ratios 0.5 --compile aot_eager'
     found = run(monkeypatch, capsys, tmp_path / 'sweep.json', words)

@@ -66,6 +66,7 @@ def test_each_contender_lacks_what_it_is_named_after(arguments):
     assert step.colour_on == 'device' and 'colour' in pack.meta_keys
 
 
+@pytest.mark.usefixtures('compiling')
 def test_precision_and_compiling_are_options(arguments):
     cfg = config(arguments, 'default', '--dtype float32 --compile eager')
     assert cfg.optim_wrapper.type == 'OptimWrapper'
@@ -155,6 +156,7 @@ def test_contenders_train(arguments, who):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures('compiling')
 def test_command_tells_all_it_promises(tmp_path, capsys, monkeypatch):
     """In a process of its own, on made pictures, compiled with the tracing part."""
     monkeypatch.setattr(benchmark_e2e, 'MADE', 2)

@@ -22,7 +22,8 @@ class CompileHook(Hook):
         **kwargs: For ``torch.compile``, such as ``mode`` or ``backend``.
 
     Raises:
-        RuntimeError: On torch 2.1, whose compiler breaks off in these blocks.
+        RuntimeError: On torch 2.1, where compiling keeps optimisers from calling the
+            hooks that :class:`FiniteStepsHook` stands on.
     """
 
     def __init__(self, **kwargs) -> None:
@@ -32,8 +33,9 @@ class CompileHook(Hook):
         """Mark every block; the first batch compiles them."""
         if digit_version(torch.__version__) < digit_version('2.2.0'):
             raise RuntimeError(
-                f'torch {torch.__version__} cannot compile these blocks. Take torch 2.4 or '
-                'newer, or leave cmae_mm.CompileHook out.'
+                f'torch {torch.__version__} calls no hooks of optimisers any more once '
+                'something is compiled, so sick steps would go unseen. Take torch 2.4 '
+                'or newer, or leave cmae_mm.CompileHook out.'
             )
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         blocks = [m for m in model.modules() if isinstance(m, TransformerEncoderLayer)]

@@ -4,15 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from mmengine.utils import digit_version
 
 from cmae_mm.engine import CompileHook
 
-# The compiler of torch 2.1 breaks off in mmengine's decorators.
-CAN_COMPILE = digit_version(torch.__version__) >= digit_version('2.2.0')
 
-
-@pytest.mark.skipif(not CAN_COMPILE, reason='not on torch 2.1')
+@pytest.mark.usefixtures('compiling')
 def test_compiled_blocks_compute_the_same_under_the_same_names(build, tiny_cfg, views):
     """With the tracing part of torch.compile; the code generator is torch's own."""
     plain = build(tiny_cfg)

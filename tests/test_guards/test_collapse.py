@@ -186,6 +186,7 @@ def test_mae_has_only_an_encoder_to_measure(build, tiny_cfg, views, start):
     assert run.last('spread_encoder') == pytest.approx(relative_spread(features))
 
 
+@pytest.mark.usefixtures('compiling')
 def test_compiled_blocks_are_measured(build, tiny_cfg, views, start):
     run = start(build(tiny_cfg))
     CompileHook(backend='eager').before_train(run)
