@@ -23,12 +23,13 @@ suppress_warnings = [
     # The READMEs of the repository start where their folder stands in the tree.
     'myst.header',
 ]
-myst_enable_extensions = ['colon_fence', 'dollarmath']
+myst_enable_extensions = ['colon_fence', 'dollarmath', 'html_image']
 myst_heading_anchors = 4
 copybutton_exclude = '.linenos, .gp, .go'
 # The notebooks train a little; a cell that fails fails the site.
 nb_execution_mode = 'force'
 nb_execution_raise_on_error = True
+nb_execution_in_temp = True
 nb_execution_timeout = 600
 autodoc_member_order = 'bysource'
 autodoc_typehints = 'none'  # the docstrings say types, shapes and units

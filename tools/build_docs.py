@@ -6,6 +6,7 @@ Warnings are errors. Open build/site/index.html.
 """
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
@@ -52,6 +53,9 @@ def main() -> int:
     except ImportError:
         sys.exit("The site needs Sphinx. Try: pip install -e '.[docs]'")
 
+    # For the cells of the notebooks that call cmae.
+    scripts = Path(sys.executable).parent
+    os.environ['PATH'] = f'{scripts}{os.pathsep}{os.environ["PATH"]}'
     with tempfile.TemporaryDirectory(prefix='cmae-docs-') as folder:
         tree = Path(folder, 'source')
         lay_out(tree)
