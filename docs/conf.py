@@ -22,6 +22,8 @@ extensions = [
 suppress_warnings = [
     # The READMEs of the repository start where their folder stands in the tree.
     'myst.header',
+    # Docstrings name a class by its last name; some packages share one.
+    'ref.python',
 ]
 myst_enable_extensions = ['colon_fence', 'dollarmath', 'html_image']
 myst_heading_anchors = 4
