@@ -10,6 +10,8 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = ['README.md']
 for pattern in ('docs/*.md', 'configs/*/README.md'):
     DOCUMENTS += sorted(str(f.relative_to(ROOT)) for f in ROOT.glob(pattern))
+# The list of all pages, and the one that names files of other projects.
+DOCUMENTS = [d for d in DOCUMENTS if d not in ('docs/index.md', 'docs/features.md')]
 # Where a file without a folder is looked for.
 FOLDERS = ('', 'configs/', 'configs/pretrain/', 'configs/ablation/')
 

@@ -158,6 +158,22 @@ def test_the_report_is_photographed(tools, tmp_path):
     assert (shot == (255, 0, 0)).all()
 
 
+def test_rows_of_the_monitor_are_put_below_each_other(tools, tmp_path):
+    from make_pictures import main
+
+    record = tmp_path / 'pretrain/20260101_000000/vis_data/vis_image'
+    record.mkdir(parents=True)
+    for step, colour in ((0, 'red'), (9, 'lime'), (10, 'blue')):
+        Image.new('RGB', (8, 2), colour).save(record / f'monitor_view_0_{step}.png')
+    Image.new('RGB', (8, 4)).save(record / 'monitor_match_0_10.png')
+    assert main(['monitor.png', '--out', str(tmp_path), '--demo', str(tmp_path)]) == 0
+    sheet = Image.open(tmp_path / 'monitor.png')
+    assert sheet.size == (8, 2 + 4 + 2 + 4 + 2 + 4 + 4)
+    colours = [sheet.getpixel((0, row)) for row in (0, 6, 12, 18)]
+    assert colours == [(255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0)]
+    assert main(['monitor.png', '--out', str(tmp_path), '--demo', 'no']) == 1
+
+
 def test_a_picture_that_nobody_makes_is_refused(tools, tmp_path, capsys):
     from make_pictures import main
 

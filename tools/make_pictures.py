@@ -4,8 +4,8 @@
     python tools/make_pictures.py method.svg         # one of them
 
 method.svg and pixel-shift.svg are drawn by code, in seconds; the same commit gives
-the same bytes with the same matplotlib. demo.png comes from a finished `make demo`;
-report.png is a screenshot of its report and needs playwright and a Chromium besides.
+the same bytes with the same matplotlib. demo.png and monitor.png come from a finished
+`make demo`; report.png is a screenshot of its report and needs playwright and a Chromium besides.
 What cannot be made is left as it is, and the reason is told.
 """
 
@@ -14,6 +14,8 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / 'docs/images'
@@ -49,6 +51,32 @@ def demo_panel(path: Path, demo: Path) -> None:
     shutil.copyfile(sheet, path)
 
 
+def monitor(path: Path, demo: Path) -> None:
+    """What LearningMonitor has drawn of one picture: at first, between, at last."""
+    views = drawn(demo, 'monitor_view_0')
+    matches = drawn(demo, 'monitor_match_0')
+    if not views or not matches:
+        raise NotMade(
+            f'{shown(demo)} has no pictures of a run; `make demo` comes first'
+        )
+    chosen = [views[0], views[len(views) // 2], views[-1], matches[-1]]
+    rows = [Image.open(file).convert('RGB') for file in chosen]
+    gap = 4  # as between the pictures of a row
+    height = sum(row.height for row in rows) + gap * (len(rows) - 1)
+    sheet = Image.new('RGB', (max(row.width for row in rows), height), 'white')
+    top = 0
+    for row in rows:
+        sheet.paste(row, (0, top))
+        top += row.height + gap
+    sheet.save(path)
+
+
+def drawn(run: Path, name: str) -> list[Path]:
+    """Pictures of one name below a run, by their steps."""
+    files = run.glob(f'**/vis_data/vis_image/{name}_*.png')
+    return sorted(files, key=lambda file: int(file.stem.rsplit('_', 1)[1]))
+
+
 def report(path: Path, demo: Path) -> None:
     """A screenshot of the demo's report."""
     page = demo / 'report.html'
@@ -76,6 +104,7 @@ PICTURES: dict[str, Callable[[Path, Path], None]] = {
     'method.svg': method,
     'pixel-shift.svg': pixel_shift,
     'demo.png': demo_panel,
+    'monitor.png': monitor,
     'report.png': report,
 }
 
