@@ -5,8 +5,8 @@
 
 method.svg and pixel-shift.svg are drawn by code, in seconds; the same commit gives
 the same bytes with the same matplotlib. demo.png and monitor.png come from a finished
-`make demo`; report.png is a screenshot of its report and needs playwright and a Chromium
-besides. What cannot be made is left as it is, and the reason is told.
+`make demo`; report.png is a screenshot of its report and needs playwright and a
+Chromium besides. What cannot be made is left as it is, and the reason is told.
 """
 
 import argparse
