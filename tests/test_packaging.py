@@ -1,8 +1,15 @@
 """What is shipped: the wheel, and the files for people around it."""
 
+import contextlib
+import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import sysconfig
+import time
+import venv
 import zipfile
 from pathlib import Path
 
@@ -46,39 +53,86 @@ def test_the_wheel_holds_configs_tools_and_types(wheel):
     assert not [name for name in names if name.startswith('tests/')]
 
 
-@pytest.mark.slow
-def test_the_wheel_works_outside_the_repository(wheel, tmp_path):
-    """Its console script, and a config with all that it inherits."""
-    target = tmp_path / 'site'
+@pytest.fixture(scope='module')
+def installed(wheel, tmp_path_factory):
+    """Folder of programs of a fresh environment with the wheel.
+
+    The libraries around it are those that run this test; to install them anew would
+    take half an hour.
+    """
+    home = tmp_path_factory.mktemp('environment')
+    venv.create(home, with_pip=False)
+    (site,) = home.glob('lib/python*/site-packages')
     command = [sys.executable, '-m', 'pip', 'install', '--no-deps', '--no-index']
-    subprocess.run(
-        [*command, '--target', str(target), str(wheel)], check=True, capture_output=True
+    command += ['--prefix', str(home), '--ignore-installed', str(wheel)]
+    subprocess.run(command, check=True, capture_output=True)
+    (site / 'others.pth').write_text(sysconfig.get_path('purelib'))
+    script = home / 'bin/cmae'
+    first, rest = script.read_text().split('\n', 1)
+    script.write_text(f'#!{home / "bin/python"}\n{rest}')
+    return home / 'bin'
+
+
+def run(folder, *command, **options):
+    """Run a program of an environment, outside of the repository."""
+    environment = {**os.environ, 'PATH': f'{folder}:{os.environ["PATH"]}'}
+    environment.pop('PYTHONPATH', None)
+    return subprocess.Popen(
+        [str(folder / command[0]), *command[1:]],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **options,
     )
+
+
+@pytest.mark.slow
+def test_the_wheel_works_outside_the_repository(installed, tmp_path):
+    """Its console script, and a config with all that it inherits."""
+    done = run(installed, 'cmae', '--version', cwd=tmp_path)
+    assert done.communicate()[0].startswith('cmae, version') and not done.returncode
     code = (
-        'import cmae_mm; from mmengine.config import Config; '
-        'from cmae_mm.cli import main; print(cmae_mm.__file__); '
+        'import cmae_mm; from mmengine.config import Config; print(cmae_mm.__file__); '
         "folder = cmae_mm.__file__.replace('__init__.py', '.mim/configs/pretrain/'); "
         "name = 'cmae_vit-base-p16_32xb128-amp-coslr-300e_in1k.py'; "
         'print(Config.fromfile(folder + name).model.type); '
-        'from cmae_mm.cli.demo import load_demo; print(load_demo().PRETRAIN); '
         'from cmae_mm.pretraining.recipes import load_recipe; '
-        "print(load_recipe('vit-tiny').model.backbone.arch.embed_dims); "
-        "main(['--version'])"
+        "print(load_recipe('vit-tiny').model.backbone.arch.embed_dims)"
     )
-    done = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', code],
-        cwd=tmp_path,
-        env={'PYTHONPATH': str(target), 'PATH': '/usr/bin:/bin', 'HOME': str(tmp_path)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    file, kind, demo, width, version = done.stdout.splitlines()
-    assert Path(file).is_relative_to(target)
-    assert Path(demo).is_relative_to(target) and Path(demo).is_file()
-    assert width == '192'
-    assert kind == 'cmae_mm.CMAE'
-    assert version.startswith('cmae, version')
+    done = run(installed, 'python', '-W', 'ignore', '-c', code, cwd=tmp_path)
+    file, kind, width = done.communicate()[0].splitlines()
+    assert Path(file).is_relative_to(installed.parent)
+    assert (kind, width) == ('cmae_mm.CMAE', '192')
+
+
+@pytest.mark.slow
+def test_mim_finds_the_configs_of_the_wheel(installed, tmp_path):
+    name = 'vit-nano-p8_upernet_bs8-600i_scenes-96x96.py'
+    command = ['python', '-W', 'ignore', '-m', 'mim', 'train', 'cmae_mm', name]
+    done = run(installed, *command, '--gpus', '0', cwd=tmp_path)
+    said = done.communicate()[0]
+    used = re.search(r'will use (\S+) instead', said)
+    assert used and Path(used[1]).is_relative_to(installed.parent), said
+    assert 'FileNotFoundError' in said  # no pictures here
+
+
+@pytest.mark.slow
+def test_the_demo_of_the_wheel_gets_going(installed, tmp_path):
+    """Until the pre-training has written its first line."""
+    done = run(installed, 'cmae', 'demo', cwd=tmp_path, start_new_session=True)
+    deadline = time.monotonic() + 600
+    try:
+        while not (logs := list(tmp_path.glob('work_dirs/demo/**/*.log'))) or not any(
+            'Epoch(train)' in log.read_text() for log in logs
+        ):
+            assert done.poll() is None, done.communicate()[0]
+            assert time.monotonic() < deadline
+            time.sleep(1)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(done.pid, signal.SIGKILL)
+        done.communicate()
 
 
 @pytest.mark.parametrize(
