@@ -123,8 +123,9 @@ UPRIGHT = {
 for number, turn in UPRIGHT.items():
     data = save(RGB, 'JPEG', quality=95, exif=orientation(number))
     GOOD[f'exif_{number}'] = (data, turn(RGB), 3)
-if cv2.imdecode(np.frombuffer(GOOD['gif'][0], np.uint8), cv2.IMREAD_COLOR) is None:
-    del GOOD['gif'], GOOD['gif_moving']  # OpenCV 4.11 reads none
+# OpenCV 4.11 reads no GIF.
+READS_GIF = cv2.imdecode(np.frombuffer(GOOD['gif'][0], np.uint8), 1) is not None
+DECODED = [name for name in GOOD if READS_GIF or not name.startswith('gif')]
 
 
 def chunk(name, content):
@@ -225,7 +226,7 @@ def path(tmp_path):
     return tmp_path / 'picture.jpg'
 
 
-@pytest.mark.parametrize('name', GOOD)
+@pytest.mark.parametrize('name', DECODED)
 def test_good_images_are_decoded_right(name, read, path):
     """Whatever they are called: all of them end in .jpg."""
     data, rgb, tolerance = GOOD[name]
@@ -242,7 +243,7 @@ def test_good_images_are_decoded_right(name, read, path):
     )
 
 
-@pytest.mark.parametrize('name', GOOD)
+@pytest.mark.parametrize('name', DECODED)
 def test_pixels_are_those_of_the_stock_loader(name, read, path):
     path.write_bytes(GOOD[name][0])
     theirs = LoadImageFromFile()(dict(img_path=str(path)))
