@@ -41,7 +41,9 @@ def module_version(name: str) -> str | None:
         return None
     file = Path(spec.origin).with_name('version.py')
     found = file.is_file() and re.search(
-        r"^(?:__version__|short_version)[^=\n]*=\s*'([^']+)'", file.read_text(), re.M
+        r"""^(?:__version__|short_version)[^=\n]*=\s*['"]([^'"]+)['"]""",
+        file.read_text(),
+        re.M,
     )
     return found.group(1) if found else ''
 

@@ -1,3 +1,19 @@
 # Runtime of everything that runs in mmsegmentation, but for its default_hooks: those
-# come with the schedule.
-_base_ = ['mmseg::_base_/default_runtime.py', './plugin.py']
+# come with the schedule. The settings of mmsegmentation's own base file, which cannot
+# be inherited by `mmseg::` where the library comes as onedl-mmsegmentation.
+_base_ = './plugin.py'
+default_scope = 'mmseg'
+env_cfg = dict(
+    cudnn_benchmark=True,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'),
+)
+vis_backends = [dict(type='LocalVisBackend')]
+visualizer = dict(
+    type='SegLocalVisualizer', vis_backends=vis_backends, name='visualizer'
+)
+log_processor = dict(by_epoch=False)
+log_level = 'INFO'
+load_from = None
+resume = False
+tta_model = dict(type='SegTTAModel')

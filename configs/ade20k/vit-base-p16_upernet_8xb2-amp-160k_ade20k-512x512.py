@@ -14,8 +14,7 @@
 # 8e-5, layer decay 0.8, drop path 0.1), on positions without relative bias.
 _base_ = [
     '../_base_/models/upernet_vit-base-p16.py',
-    'mmseg::_base_/datasets/ade20k.py',
-    'mmseg::_base_/schedules/schedule_160k.py',
+    '../_base_/datasets/ade20k_512x512.py',
     '../_base_/segment_runtime.py',
 ]
 model = dict(
@@ -25,7 +24,6 @@ model = dict(
     test_cfg=dict(mode='slide', crop_size=(512, 512), stride=(341, 341)),
 )
 optim_wrapper = dict(
-    _delete_=True,
     type='AmpOptimWrapper',
     loss_scale='dynamic',
     optimizer=dict(type='AdamW', lr=8e-5, betas=(0.9, 0.999), weight_decay=0.05),
@@ -44,7 +42,19 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=1e-6, by_epoch=False, begin=0, end=1500),
     dict(type='PolyLR', eta_min=0.0, power=1.0, begin=1500, end=160000, by_epoch=False),
 ]
-default_hooks = dict(checkpoint=dict(type='cmae_mm.DurableCheckpointHook'))
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=160000, val_interval=16000)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(
+        type='cmae_mm.DurableCheckpointHook', by_epoch=False, interval=16000
+    ),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    visualization=dict(type='SegVisualizationHook'),
+)
 train_dataloader = dict(batch_size=2)
 # Ratios 0.5, 0.75, 1, 1.25, 1.5 and 1.75 of the test size, but never below the crop of
 # 512: so mmsegmentation has tested MAE. Its present base file scales the image as it
