@@ -6,6 +6,7 @@ modules works with both.
 """
 
 import importlib
+import importlib.metadata
 import importlib.util
 import re
 import warnings
@@ -33,8 +34,8 @@ def module_version(name: str) -> str | None:
         name (str): Import name of a top-level module.
 
     Returns:
-        str | None: The version, '' when the module has no readable version
-        file, or None when the module cannot be found.
+        str | None: The version, '' when neither a version file nor a distribution
+        tells it, or None when the module cannot be found.
     """
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
@@ -45,7 +46,11 @@ def module_version(name: str) -> str | None:
         file.read_text(),
         re.M,
     )
-    return found.group(1) if found else ''
+    if found:
+        return found.group(1)
+    # onedl-mmengine asks for its own version, too, instead of writing it down.
+    distributions = importlib.metadata.packages_distributions().get(name)
+    return importlib.metadata.version(distributions[0]) if distributions else ''
 
 
 def complaint(name: str, lowest: str, too_new: str | None, remedy: str) -> str | None:
