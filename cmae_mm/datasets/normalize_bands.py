@@ -10,7 +10,7 @@ from cmae_mm.registry import TRANSFORMS
 class NormalizeBands(BaseTransform):
     """Subtract the mean of each channel and divide by its standard deviation.
 
-    For the detectors of mmdet, whose data preprocessor normalises one or three
+    For mmdet and mmseg, whose data preprocessors normalise one or three
     channels: leave mean and std out there, and put this at the end of the pipeline.
 
     Required key: ``img`` (H, W, channels). Modified key: ``img``, float32.
