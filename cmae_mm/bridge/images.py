@@ -165,7 +165,9 @@ def rules_of_run(settings: dict[str, Any], size: Any) -> ImageRules:
         return default_rules(size)
     try:
         way = [step for step in steps if not _is_end(step)]
-        if steps and not way:  # the images of the run had the size already
+        if not steps:
+            raise ValueError('The run has no test.')
+        if not way:  # the images of the run had the size already
             way = [_resize(size.image, bands)]
         return replace(rules, steps=_checked_steps(way, rules, size))
     except _NONSENSE:
@@ -192,7 +194,8 @@ def default_rules(size: Any) -> ImageRules:
 
 def _test_pipeline(settings: dict[str, Any]) -> list[dict]:
     """Steps that an image goes through in the test of the run."""
-    dataset = settings.get('test_dataloader', {}).get('dataset', {})
+    # None where a run has no test, as that of `cmae pretrain`.
+    dataset = (settings.get('test_dataloader') or {}).get('dataset', {})
     pipeline = dataset.get('pipeline')
     return pipeline if isinstance(pipeline, list) else []
 

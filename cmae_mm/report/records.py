@@ -98,9 +98,10 @@ class Run:
 
     @property
     def name(self) -> str:
-        """That of the config file, or of the folder."""
+        """That of the config file, or of the folder if the file has none of its own."""
         own = _newest(self.folder.glob('*.py'))
-        return own.stem if own else self.folder.resolve().name
+        named = own is not None and own.stem != 'config'  # as cmae pretrain writes it
+        return own.stem if named else self.folder.resolve().name
 
     def last(self, name: str) -> float | None:
         """The last value of a number, or None if there is none."""

@@ -7,6 +7,7 @@ from mmengine.config import Config
 
 from cmae_mm.bridge.images import (
     IMAGENET,
+    default_rules,
     default_steps,
     rules_of_file,
     rules_of_run,
@@ -31,6 +32,15 @@ def test_a_run_tells_all():
     assert (rules.mean, rules.std) == ((1, 2, 3), (4, 5, 6))
     assert rules.steps == (RESIZE,) and rules.order == 'rgb' and not rules.notes
     assert rules_of_file(rules.said(), SIZE) == rules
+
+
+@pytest.mark.parametrize('missing', [None, {}])
+def test_a_run_without_a_test_tells_mean_and_std_all_the_same(missing):
+    told = settings([RESIZE]) | dict(test_dataloader=missing)
+    rules = rules_of_run(told, SIZE)
+    assert (rules.mean, rules.std) == ((1, 2, 3), (4, 5, 6))
+    assert len(rules.notes) == 1 and 'way to the size' in rules.notes[0]
+    assert rules.steps == default_rules(SIZE).steps
 
 
 CONFIGS = Path(__file__).parents[2] / 'configs'

@@ -70,6 +70,8 @@ def test_names_and_config(resumed):
     (resumed / 'recipe.py').write_text('a = 1')
     run = read_run(resumed)
     assert run.name == 'recipe' and run.config == resumed / 'recipe.py'
+    (resumed / 'recipe.py').rename(resumed / 'config.py')  # of cmae pretrain
+    assert read_run(resumed).name == 'run'
 
 
 def test_a_part_lasts_from_its_name_to_the_last_line_of_its_log(
