@@ -53,6 +53,20 @@ def module_version(name: str) -> str | None:
     return importlib.metadata.version(distributions[0]) if distributions else ''
 
 
+def mim_name(module: str) -> str:
+    """What ``mim`` calls a library that is installed.
+
+    Args:
+        module (str): Its import name, such as 'mmseg' or 'mmdet'.
+
+    Returns:
+        str: Name of its package, such as 'mmsegmentation' or 'onedl-mmdetection'; the
+        import name where none tells it.
+    """
+    packages = importlib.metadata.packages_distributions().get(module)
+    return packages[0] if packages else module
+
+
 def complaint(name: str, lowest: str, too_new: str | None, remedy: str) -> str | None:
     """Say what is wrong with a module, found without importing it.
 

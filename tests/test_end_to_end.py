@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from cmae_mm.dependencies import mim_name
+
 ROOT = Path(__file__).parents[1]
 SCENES = ROOT / 'configs/scenes'
 PRETRAIN = SCENES / 'cmae_vit-nano-p8_bs32-8e_scenes.py'
@@ -116,7 +118,7 @@ def test_two_processes_share_the_batches(place, monkeypatch):
     [
         ('mmpretrain', LINEAR, ['train_cfg.max_epochs=1'], 'epoch_1', 'accuracy/top1'),
         (
-            'mmsegmentation',
+            'mmseg',
             UPERNET,
             ['train_cfg.max_iters=2', 'train_cfg.val_interval=2'],
             'iter_2',
@@ -137,7 +139,8 @@ def test_transfer_trains_resumes_and_is_tested(
         f'default_hooks.checkpoint.interval={interval}',
         'model.backbone.init_cfg.checkpoint=pretrain/epoch_1.pth',
     ]
-    train = ('train', library, config, '--work-dir', work_dir)
+    package = mim_name(library)
+    train = ('train', package, config, '--work-dir', work_dir)
     out = mim(place, *train, '--cfg-options', *options)
     assert 'backbone starts from pretrain/epoch_1.pth' in out
     plain(work_dir / f'{last}.pth')
@@ -145,14 +148,14 @@ def test_transfer_trains_resumes_and_is_tested(
     tested = place / f'{library}-test'
     mim(
         place,
-        *('test', library, config, '--work-dir', tested),
+        *('test', package, config, '--work-dir', tested),
         *('--checkpoint', work_dir / f'{last}.pth'),
     )
     assert metric in results(tested)
 
     longer = [o.replace('max_epochs=1', 'max_epochs=2') for o in options]
     longer = [o.replace('max_iters=2', 'max_iters=4') for o in longer]
-    resume = () if library == 'mmsegmentation' else ('auto',)
+    resume = () if library == 'mmseg' else ('auto',)
     out = mim(place, *train, '--resume', *resume, '--cfg-options', *longer)
     assert 'resumed epoch' in out
     following = last[:-1] + ('4' if last == 'iter_2' else '2')
@@ -164,7 +167,7 @@ def test_a_wrong_checkpoint_stops_before_training(place):
     right = 'model.backbone.init_cfg.checkpoint=pretrain/epoch_1.pth'
     out = mim(
         place,
-        *('train', 'mmsegmentation', UPERNET, '--work-dir', 'wrong'),
+        *('train', mim_name('mmseg'), UPERNET, '--work-dir', 'wrong'),
         *('--cfg-options', right, wrong),
         ok=False,
     )

@@ -91,7 +91,7 @@ def command(
     plan = Plan(
         cfg,
         out,
-        library='mmsegmentation',
+        library='mmseg',
         identity=dict(
             command='segment',
             checkpoint=str(encoder.checkpoint),

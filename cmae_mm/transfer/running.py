@@ -18,7 +18,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
 
-from cmae_mm.dependencies import TRANSFER, module_version
+from cmae_mm.dependencies import TRANSFER, mim_name, module_version
 from cmae_mm.engine.valid_checkpoint import newest_valid, read_valid
 from cmae_mm.guards.readers import TOP_LEVEL
 
@@ -175,7 +175,7 @@ class Plan:
     Args:
         cfg (Config): Composed.
         out (Path): The work_dir.
-        library (str): As mim calls it: 'mmsegmentation' or 'mmdet'.
+        library (str): 'mmseg' or 'mmdet'.
         identity (dict[str, Any]): See :func:`claim`.
     """
 
@@ -211,9 +211,9 @@ def carry_out(
     config = out / 'config.py'
     if not config.is_file():  # else it may have been edited since
         write_config(plan.cfg, out)
-    resume = '--resume' if plan.library == 'mmsegmentation' else '--resume auto'
+    resume = '--resume' if plan.library == 'mmseg' else '--resume auto'
     say(f'Config: {config}. The same by hand:')
-    say(f'  mim train {plan.library} {config} --work-dir {out} {resume}')
+    say(f'  mim train {mim_name(plan.library)} {config} --work-dir {out} {resume}')
     if config_only:
         return None
     metrics, runner = train_and_test(config, out)
