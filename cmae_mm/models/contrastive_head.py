@@ -5,9 +5,13 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from mmengine.dist import get_rank, get_world_size
 from mmengine.model import BaseModule
+from mmengine.utils import digit_version
 from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 
 from cmae_mm.registry import MODELS
+
+# Gloo of torch 2.1 cannot gather into one tensor.
+_OLD_GLOO = digit_version(torch.__version__) < digit_version('2.2.0')
 
 
 class Keys(NamedTuple):
@@ -95,7 +99,11 @@ class ContrastiveHead(BaseModule):
             return keys
         key = keys.bank
         bank = key.new_empty(len(key) * get_world_size(), key.shape[1])
-        work = dist.all_gather_into_tensor(bank, key, async_op=True)
+        if dist.get_backend() == 'gloo' and _OLD_GLOO:
+            parts = list(bank.chunk(get_world_size()))  # views
+            work = dist.all_gather(parts, key, async_op=True)
+        else:
+            work = dist.all_gather_into_tensor(bank, key, async_op=True)
         return Keys(bank, len(key) * get_rank(), work)
 
     def loss(
