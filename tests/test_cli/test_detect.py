@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from cmae_mm import cli
+from cmae_mm.dependencies import mim_name
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def test_trains_tests_draws_and_knows_when_it_is_done(run, nano_checkpoint, few_
         '24 images with objects to learn from, 12 to test on; 6 classes',
         'configs/scenes/mask-rcnn_vitdet-nano',
         'Batch of 8, learning rate 0.001',
-        'mim train mmdet out/config.py --work-dir out --resume auto',
+        f'mim train {mim_name("mmdet")} out/config.py --work-dir out --resume auto',
         'backbone starts from',
         'Epoch(train)',
         'boxes',

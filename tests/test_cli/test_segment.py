@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from cmae_mm import cli
+from cmae_mm.dependencies import mim_name
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def test_trains_tests_draws_and_knows_when_it_is_done(run, nano_checkpoint, few_
         '24 images to learn from, 12 to test on; 7 classes',
         'configs/scenes/vit-nano-p8_upernet',
         'Batch of 8, learning rate 0.002',
-        'mim train mmsegmentation out/config.py --work-dir out --resume',
+        f'mim train {mim_name("mmseg")} out/config.py --work-dir out --resume',
         'backbone starts from',
         'Iter(train)',
     ):
