@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from mmengine.registry import MODELS
+from mmengine.utils import digit_version
 
 from cmae_mm.bridge import ConversionError, UsageError
 from cmae_mm.bridge import export as export_module
@@ -70,6 +71,8 @@ def test_hugging_face(exported):
 @pytest.mark.slow
 @pytest.mark.parametrize('hybrid', [False, True])
 def test_onnx_takes_any_batch(exported, hybrid, request):
+    if hybrid and digit_version(torch.__version__) < digit_version('2.2.0'):
+        pytest.skip('the exporter of torch 2.1 fails on the hybrid')
     pytest.importorskip('onnx')
     runtime = pytest.importorskip('onnxruntime')
     cfg = request.getfixturevalue('hybrid_cfg') if hybrid else None
