@@ -34,23 +34,22 @@ def module_version(name: str) -> str | None:
         name (str): Import name of a top-level module.
 
     Returns:
-        str | None: The version, '' when neither a version file nor a distribution
-        tells it, or None when the module cannot be found.
+        str | None: The version, '' when the module has no readable version
+        file, or None when the module cannot be found.
     """
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
         return None
     file = Path(spec.origin).with_name('version.py')
     found = file.is_file() and re.search(
-        r"""^(?:__version__|short_version)[^=\n]*=\s*['"]([^'"]+)['"]""",
+        r"""^(?:__version__|short_version)[^=\n]*=\s*(version\()?['"]([^'"]+)['"]""",
         file.read_text(),
         re.M,
     )
-    if found:
-        return found.group(1)
-    # onedl-mmengine asks for its own version, too, instead of writing it down.
-    distributions = importlib.metadata.packages_distributions().get(name)
-    return importlib.metadata.version(distributions[0]) if distributions else ''
+    if not found:
+        return ''
+    # onedl-mmengine names its package there, and asks for that one's version.
+    return importlib.metadata.version(found[2]) if found[1] else found[2]
 
 
 def mim_name(module: str) -> str:

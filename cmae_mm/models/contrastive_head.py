@@ -99,7 +99,7 @@ class ContrastiveHead(BaseModule):
             return keys
         key = keys.bank
         bank = key.new_empty(len(key) * get_world_size(), key.shape[1])
-        if dist.get_backend() == 'gloo' and _OLD_GLOO:
+        if _OLD_GLOO and dist.get_backend() == 'gloo':
             parts = list(bank.chunk(get_world_size()))  # views
             work = dist.all_gather(parts, key, async_op=True)
         else:
