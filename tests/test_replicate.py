@@ -89,12 +89,12 @@ def test_gpu_scale_builds(variant):
     assert finetune.model.head.in_channels == 384
 
 
-def record(variant, seed, knn):
+def record(variant, seed, knn, experiment='cifar10', length=1.0):
     run = dict(
-        experiment='cifar10',
+        experiment=experiment,
         scale='cpu',
         variant=variant,
-        length=1.0,
+        length=length,
         batch=None,
         seed=seed,
     )
@@ -107,6 +107,28 @@ def test_table_gives_mean_and_deviation():
         [record('mae', seed, knn) for seed, knn in enumerate((1, 3))]
     )
     assert '| MAE | 2 | 2.00 ± 1.41 | 1.00 ± 0.00 |' in table
+
+
+def test_curve_pairs_the_seeds_of_both_experiments():
+    records = [
+        record('mae', 0, 10),
+        record('mae', 1, 20),
+        record('mae', 2, 99),  # no CMAE of this seed
+        record('cmae', 0, 11),
+        record('cmae', 1, 23),
+    ]
+    assert 'over length and batch' not in write_markdown(records)
+    for variant, knn in (('mae', 30), ('cmae', 35)):
+        records.append(record(variant, 0, knn, 'cifar10_frozen', 4.0))
+    rows = write_markdown(records).splitlines()
+    assert any(
+        row.startswith(
+            '| 1 | as in the config | 2 | 15.00 ± 7.07 | 17.00 ± 8.49 | 2.00 ± 1.41 |'
+        )
+        for row in rows
+    )
+    assert any(row.startswith('| 4 | as in the config | 1 | 30.00 |') for row in rows)
+    assert sum('scale cpu' in row for row in rows) == 2  # no table of its own
 
 
 def test_what_is_recorded_is_not_run_again(tmp_path, monkeypatch):
@@ -165,6 +187,13 @@ def _point_to(loader, root):
     if loader:
         loader.dataset.data_root = str(root / loader.dataset.data_root[5:])
         loader.dataset.indices = None
+
+
+@pytest.mark.slow
+def test_frozen_features_alone(few_photos, tmp_path):
+    run = record('mae', 0, 0, 'cifar10_frozen')['run']
+    numbers = replicate_runs.measure(run, tmp_path / 'runs')
+    assert set(numbers) == {'knn', 'linear', 'pretrain_seconds'}
 
 
 @pytest.mark.slow

@@ -1,12 +1,13 @@
 """The paper's claims at small scale: many variants and seeds, one table.
 
     python tools/replicate.py run cifar10 [--seeds 0 1 2] [--jobs 2]
+    python tools/replicate.py run cifar10_frozen --lengths 0.5 4   # no fine-tuning
     python tools/replicate.py run camvid
     python tools/replicate.py table        # docs/replication.json -> Markdown
 
 Every run is a process of its own and leaves one line of numbers in
 docs/replication.json; what is there already is not run again, so the command can be
-stopped and started at will. `--scale gpu` (CIFAR-10 only) takes a ViT of DeiT-S
+stopped and started at will. `--scale gpu` (not camvid) takes a ViT of DeiT-S
 widths, a hundred times the epochs, batches of 1024 and bfloat16, and compares the same
 variants. The photos are expected in data/cifar10 and data/camvid.
 """

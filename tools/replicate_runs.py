@@ -193,13 +193,13 @@ def _prepare(cfg: Config, work_dir: Path, seed: int) -> None:
     cfg.work_dir = str(work_dir)
     cfg.randomness = dict(seed=seed)
     cfg.default_hooks.checkpoint.interval = -1
+    if 'monitor' in cfg.default_hooks:  # its time would count as the method's
+        cfg.default_hooks.monitor.interval = 0
     cfg.launcher = 'none'
 
 
-def evaluate_classification(
-    run: dict, checkpoint: Path, work_dir: Path
-) -> dict[str, float]:
-    """k-NN and linear accuracy of frozen features, then fine-tuning."""
+def evaluate_frozen(run: dict, checkpoint: Path, work_dir: Path) -> dict[str, float]:
+    """k-NN and linear accuracy of frozen features."""
     from mmengine.runner import load_checkpoint
 
     from cmae_mm.evaluation import extract_features, knn_accuracy, linear_accuracy
@@ -213,9 +213,18 @@ def evaluate_classification(
         runner.model, runner.build_dataloader(cfg.test_cfg.bank_dataloader)
     )
     test = extract_features(runner.model, runner.build_dataloader(cfg.test_dataloader))
-    numbers = dict(
+    return dict(
         knn=100 * knn_accuracy(*bank, *test), linear=100 * linear_accuracy(*bank, *test)
     )
+
+
+def evaluate_classification(
+    run: dict, checkpoint: Path, work_dir: Path
+) -> dict[str, float]:
+    """Frozen features, then the last block and the whole encoder fine-tuned."""
+    numbers = evaluate_frozen(run, checkpoint, work_dir)
+    cfg = Config.fromfile(CONFIGS / EXPERIMENTS[run['experiment']].pretrain)
+    SCALES[run['scale']](cfg)
     depth = cfg.model.backbone.arch.num_layers
     for name, trained in (('partial_1', 1), ('full', depth)):
         numbers[name] = _finetune(run, checkpoint, work_dir / name, depth - trained)
@@ -262,6 +271,12 @@ EXPERIMENTS = {
         'cifar10/cmae_vit-nano-p4_bs64-2e_cifar10.py',
         LADDER,
         evaluate_classification,
+        scales=('cpu', 'gpu'),
+    ),
+    'cifar10_frozen': Experiment(
+        'cifar10/cmae_vit-nano-p4_bs64-2e_cifar10.py',
+        {name: LADDER[name] for name in ('mae', 'cmae')},
+        evaluate_frozen,
         scales=('cpu', 'gpu'),
     ),
     'camvid': Experiment(
