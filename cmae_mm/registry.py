@@ -18,6 +18,7 @@ from mmengine.registry import OPTIM_WRAPPERS as ROOT_OPTIM_WRAPPERS
 from mmengine.registry import RUNNERS as ROOT_RUNNERS
 from mmengine.registry import STRATEGIES as ROOT_STRATEGIES
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
+from mmengine.registry import VISBACKENDS as ROOT_VISBACKENDS
 from mmengine.registry import Registry
 
 MODELS = Registry('model', parent=ROOT_MODELS, locations=['cmae_mm.models'])
@@ -54,3 +55,6 @@ LOOPS = Registry(
 STRATEGIES = Registry('strategy', parent=ROOT_STRATEGIES, locations=['cmae_mm.engine'])
 METRICS = Registry('metric', parent=ROOT_METRICS, locations=['cmae_mm.evaluation'])
 RUNNERS = Registry('runner', parent=ROOT_RUNNERS, locations=['cmae_mm.guards'])
+VISBACKENDS = Registry(
+    'vis_backend', parent=ROOT_VISBACKENDS, locations=['cmae_mm.monitor']
+)
