@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
+from .options import labelled_training
+
 
 @click.command()
-@click.argument('ckpt', type=click.Path(path_type=Path))
-@click.argument('data', type=click.Path(path_type=Path))
-@click.option('--out', type=click.Path(path_type=Path), required=True)
+@labelled_training
 @click.option(
     '--epochs',
     type=click.IntRange(min=1),
@@ -16,21 +16,10 @@ import click
     'steps.',
 )
 @click.option(
-    '--batch-size',
-    type=click.IntRange(min=1),
-    help='Images per step; the learning rate follows. Default: that of the recipe per '
-    'GPU.',
-)
-@click.option(
     '--size',
     type=click.IntRange(min=32),
     help='Longer side of the images in training and test, pixels, a multiple of 32. '
     'Default: that of the largest image, at most that of the recipe.',
-)
-@click.option(
-    '--config-only',
-    is_flag=True,
-    help='Check the data, write OUT/config.py and stop: for mim, on many GPUs.',
 )
 def command(
     ckpt: Path,

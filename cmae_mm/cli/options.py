@@ -3,15 +3,17 @@
 import argparse
 import functools
 from collections.abc import Callable
+from pathlib import Path
 
 import click
-from mmengine.config import DictAction
 
 
 def _parse(
     ctx: click.Context, param: click.Parameter, items: tuple[str, ...]
 ) -> dict[str, object]:
     """Read every "key=value" as mim does."""
+    from mmengine.config import DictAction
+
     for item in items:
         if '=' not in item:
             raise click.BadParameter(f'{item!r} is not of the form key=value.')
@@ -35,6 +37,36 @@ heads = click.option(
     type=int,
     help='Attention heads; default: what the file says, or those of ViT-S, B, L, H.',
 )
+
+_PATH = click.Path(path_type=Path)
+_LABELLED = (
+    click.argument('ckpt', type=_PATH),
+    click.argument('data', type=_PATH),
+    click.option('--out', type=_PATH, required=True),
+    click.option(
+        '--batch-size',
+        type=click.IntRange(min=1),
+        help='Images per step; the learning rate follows. Default: that of the recipe '
+        'per GPU.',
+    ),
+    click.option(
+        '--config-only',
+        is_flag=True,
+        help='Check the data, write OUT/config.py and stop: for mim, on many GPUs.',
+    ),
+)
+
+
+def labelled_training(run: Callable) -> Callable:
+    """What every training on labelled data is asked: CKPT, DATA, --out and so on.
+
+    Args:
+        run (Callable): The function of the command, with parameters ``ckpt``, ``data``,
+            ``out``, ``batch_size`` and ``config_only``.
+    """
+    for parameter in reversed(_LABELLED):
+        run = parameter(run)
+    return run
 
 
 class _Misfit(click.ClickException):

@@ -4,22 +4,16 @@ from pathlib import Path
 
 import click
 
+from .options import labelled_training
+
 
 @click.command()
-@click.argument('ckpt', type=click.Path(path_type=Path))
-@click.argument('data', type=click.Path(path_type=Path))
-@click.option('--out', type=click.Path(path_type=Path), required=True)
+@labelled_training
 @click.option(
     '--iters',
     type=click.IntRange(min=10),
     help='Length of the training. Default: as many passes over the images as in the '
     'packaged recipe.',
-)
-@click.option(
-    '--batch-size',
-    type=click.IntRange(min=1),
-    help='Images per iteration; the learning rate follows. Default: that of the recipe '
-    'per GPU.',
 )
 @click.option(
     '--crop',
@@ -31,11 +25,6 @@ import click
     '--reduce-zero-label',
     is_flag=True,
     help='Label 0 is no class and is ignored, as in ADE20K.',
-)
-@click.option(
-    '--config-only',
-    is_flag=True,
-    help='Check the data, write OUT/config.py and stop: for mim, on many GPUs.',
 )
 def command(
     ckpt: Path,

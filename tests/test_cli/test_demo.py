@@ -5,20 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cmae_mm import cli
 from cmae_mm.cli import demo
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-
-    def run_demo(*args):
-        with pytest.raises(SystemExit) as stop:
-            cli.main(['demo', *args])
-        return stop.value.code, *capsys.readouterr()
-
-    return run_demo
 
 
 @pytest.fixture
@@ -39,8 +26,8 @@ def runs(monkeypatch):
 @pytest.mark.parametrize(
     'args, out', [([], 'work_dirs/demo'), (['--out', 'mine'], 'mine')]
 )
-def test_all_runs_go_to_one_folder(run, runs, args, out):
-    code, said, err = run(*args)
+def test_all_runs_go_to_one_folder(cmae, runs, args, out):
+    code, said, err = cmae('demo', *args)
     assert (code, err) == (0, '')
     assert f'Report: {out}/report.html' in said and 'k-NN, top-1 %' in said
     assert len(runs) == 9
@@ -49,26 +36,24 @@ def test_all_runs_go_to_one_folder(run, runs, args, out):
         assert f'  {step.mim_command()}\n' in said
 
 
-def test_a_library_that_is_not_there_is_said_before(run, runs, monkeypatch):
+def test_a_library_that_is_not_there_is_said_before(cmae, runs, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util,
         'find_spec',
         lambda name: None if name == 'mmdet' else find(name),
     )
-    code, said, _ = run()
-    assert code.startswith(
-        'cmae: The demo also segments and detects, which needs mmdet'
-    )
-    assert 'mim install mmdet' in code and not said and not runs
+    _, said, err = cmae('demo')
+    assert err.startswith('cmae: The demo also segments and detects, which needs mmdet')
+    assert 'mim install mmdet' in err and not said and not runs
 
 
-def test_a_file_is_no_folder(run, runs, tmp_path):
+def test_a_file_is_no_folder(cmae, runs, tmp_path):
     (tmp_path / 'out').write_text('')
-    code, said, _ = run('--out', 'out')
-    assert code.startswith('cmae: out is a file') and not said and not runs
+    _, said, err = cmae('demo', '--out', 'out')
+    assert err.startswith('cmae: out is a file') and not said and not runs
 
 
-def test_help_has_an_example(run):
-    code, said, _ = run('--help')
+def test_help_has_an_example(cmae):
+    code, said, _ = cmae('demo', '--help')
     assert code == 0 and 'Example: cmae demo --out' in said and 'work_dirs/demo' in said

@@ -3,18 +3,15 @@
 import pytest
 import torch
 
-from cmae_mm import cli
-
 
 @pytest.fixture
-def inspect(monkeypatch, capsys):
+def inspect(cmae, monkeypatch):
     """Run it on a file; exit code, and what it printed."""
     monkeypatch.setenv('COLUMNS', '200')
 
     def run(path):
-        with pytest.raises(SystemExit) as stop:
-            cli.main(['inspect', str(path)])
-        return stop.value.code, capsys.readouterr().out
+        code, out, err = cmae('inspect', path)
+        return code, out + err
 
     return run
 
@@ -49,4 +46,4 @@ def test_a_file_cannot_paint_on_the_terminal(inspect, tmp_path):
 
 def test_a_missing_file_is_an_error(inspect, tmp_path):
     code, said = inspect(tmp_path / 'no.pth')
-    assert 'There is no file' in code and not said
+    assert 'There is no file' in said and code == 1

@@ -10,7 +10,7 @@ from cmae_mm import cli
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
+def run(cmae, monkeypatch):
     """Run ``cmae`` with one more command, ``try``; exit code, stdout, stderr."""
     module = ModuleType('tried')
 
@@ -28,16 +28,7 @@ def run(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, 'tried', module)
     monkeypatch.setitem(cli.COMMANDS, 'try', 'tried')
 
-    def run_cmae(*args):
-        with pytest.raises(SystemExit) as stop:
-            cli.main(list(args))
-        out, err = capsys.readouterr()
-        code = stop.value.code
-        if isinstance(code, str):  # what sys.exit would print
-            code, err = 1, err + code
-        return code, out, err
-
-    return run_cmae
+    return cmae
 
 
 def test_a_command_runs(run):

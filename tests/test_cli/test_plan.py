@@ -4,7 +4,6 @@ import cv2
 import numpy as np
 import pytest
 
-from cmae_mm import cli
 from cmae_mm.cli.plan import show
 from cmae_mm.planning import make
 from cmae_mm.planning.measure import StepCost
@@ -14,9 +13,8 @@ MIB = 2**20
 
 
 @pytest.fixture
-def plan(monkeypatch, tmp_path, capsys):
+def plan(cmae, monkeypatch):
     """Run ``cmae plan`` in a clean folder; steps take 25 ms per image, as if."""
-    monkeypatch.chdir(tmp_path)
 
     def measure(cfg, images, steps=3):
         return StepCost(images / 40, (50 + images) * MIB, 16 * MIB, 'cpu')
@@ -29,12 +27,7 @@ def plan(monkeypatch, tmp_path, capsys):
     )
 
     def run(*args):
-        with pytest.raises(SystemExit) as stop:
-            cli.main(['plan', *map(str, args)])
-        out, err = capsys.readouterr()
-        code = stop.value.code
-        if isinstance(code, str):
-            code, err = 1, err + code
+        code, out, err = cmae('plan', *args)
         said = dict(line.split(': ', 1) for line in out.splitlines() if ': ' in line)
         notes = [line for line in out.splitlines() if line.startswith('note')]
         return code, {**said, 'first note': (notes or [''])[0]}, err

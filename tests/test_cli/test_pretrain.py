@@ -16,7 +16,6 @@ from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
 
-from cmae_mm import cli
 from cmae_mm.engine import ProgressBar
 
 # Of this file: two steps an epoch, a checkpoint after each, no process for the data.
@@ -52,16 +51,12 @@ def place(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def pretrain(place, capsys):
-    """Run it; exit code, stdout, and stderr with what ``sys.exit`` would print."""
+def pretrain(place, cmae):
+    """Run it in one process more than once; see ``cmae``."""
 
     def run(*args):
         forget()
-        with pytest.raises(SystemExit) as stop:
-            cli.main(['pretrain', *args])
-        out, err = capsys.readouterr()
-        code = stop.value.code
-        return (1, out, err + code) if isinstance(code, str) else (code, out, err)
+        return cmae('pretrain', *args)
 
     return run
 

@@ -4,24 +4,12 @@ import json
 
 import pytest
 
-from cmae_mm import cli
-
-
-@pytest.fixture
-def run(tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-    def probe(*args):
-        with pytest.raises(SystemExit) as stop:
-            cli.main(['probe', *map(str, args)])
-        return stop.value.code, *capsys.readouterr()
-
-    return probe
-
 
 @pytest.mark.slow
-def test_the_four_figures_and_the_mim_command(run, nano_checkpoint, few_scenes):
-    code, out, _ = run(nano_checkpoint, few_scenes / 'classification', '--out', 'out')
+def test_the_four_figures_and_the_mim_command(cmae, nano_checkpoint, few_scenes):
+    code, out, err = cmae(
+        'probe', nano_checkpoint, few_scenes / 'classification', '--out', 'out'
+    )
     assert code == 0
     found = json.loads(open('out/results.json').read())
     rows = ('pre-trained', 'random init', 'raw pixels', 'chance')
@@ -40,9 +28,9 @@ def test_the_four_figures_and_the_mim_command(run, nano_checkpoint, few_scenes):
     assert metrics['knn/top1'] == pytest.approx(found['top1']['pre-trained']['knn'])
 
 
-def test_no_checkpoint_and_no_folder_are_one_line(run, few_scenes, tmp_path):
-    code, _, _ = run('nothing.pth', few_scenes / 'classification')
-    assert code.startswith('cmae: There is no checkpoint nothing.pth')
-    code, _, _ = run('nothing.pth', 'nowhere')
-    assert code.startswith('cmae: There is no folder nowhere')
+def test_no_checkpoint_and_no_folder_are_one_line(cmae, few_scenes, tmp_path):
+    _, _, err = cmae('probe', 'nothing.pth', few_scenes / 'classification')
+    assert err.startswith('cmae: There is no checkpoint nothing.pth')
+    _, _, err = cmae('probe', 'nothing.pth', 'nowhere')
+    assert err.startswith('cmae: There is no folder nowhere')
     assert not (tmp_path / 'work_dirs').exists()

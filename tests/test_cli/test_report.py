@@ -4,20 +4,14 @@ import json
 
 import pytest
 
-from cmae_mm import cli
-
 
 @pytest.fixture
-def report(monkeypatch, capsys, tmp_path):
-    """Run it in a clean folder; exit code, and all that it printed."""
-    monkeypatch.chdir(tmp_path)
+def report(cmae):
+    """Exit code, and all that it printed."""
 
     def run(*args):
-        with pytest.raises(SystemExit) as stop:
-            cli.main(['report', *args])
-        said = ''.join(capsys.readouterr())
-        code = stop.value.code
-        return (1, said + code) if isinstance(code, str) else (code, said)
+        code, out, err = cmae('report', *args)
+        return code, out + err
 
     return run
 

@@ -2,32 +2,20 @@
 
 import cv2
 import numpy as np
-import pytest
 
-from cmae_mm import cli
-
-
-@pytest.fixture
-def scan(tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-    def run(*args):
-        with pytest.raises(SystemExit) as stop:
-            cli.main(['scan', *args, '--workers', '1'])
-        return stop.value.code, *capsys.readouterr()
-
-    return run
+# Workers for two pictures take longer than the pictures.
+ONE = ('--workers', 1)
 
 
-def test_exit_code_and_lists(scan, tmp_path):
+def test_exit_code_and_lists(cmae, tmp_path):
     folder = tmp_path / 'my' / 'photos'
     folder.mkdir(parents=True)
     cv2.imwrite(str(folder / 'a.png'), np.zeros((4, 5, 3), np.uint8))
-    code, out, err = scan('my/photos')
+    code, out, err = cmae('scan', 'my/photos', *ONE)
     assert code == 0 and '1 can be used, 0 are refused' in out
     assert 'Scanning photos: 100 %' in err, 'plain lines where there is no terminal'
     (folder / 'b.jpg').write_text('hello')
-    code, out, _ = scan('my/photos')
+    code, out, _ = cmae('scan', 'my/photos', *ONE)
     assert code == 1 and '1 known from before' in out and 'b.jpg: it is text' in out
     lists = tmp_path / 'work_dirs/scan_my_photos'
     assert {file.name for file in lists.iterdir()} == {
@@ -36,11 +24,13 @@ def test_exit_code_and_lists(scan, tmp_path):
         'good.json',
         'state.jsonl',
     }
-    code, out, _ = scan('my/photos', '--max-pixels', '19', '--out', 'other')
+    code, out, _ = cmae(
+        'scan', 'my/photos', *ONE, '--max-pixels', '19', '--out', 'other'
+    )
     assert code == 1 and '2 are refused' in out
     assert (tmp_path / 'other/bad.csv').exists()
 
 
-def test_no_folder_is_one_line(scan):
-    code, _, _ = scan('nowhere')
-    assert code == 'cmae: There is no folder nowhere. (--debug shows where)'
+def test_no_folder_is_one_line(cmae):
+    _, _, err = cmae('scan', 'nowhere', *ONE)
+    assert err == 'cmae: There is no folder nowhere. (--debug shows where)'

@@ -8,21 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from cmae_mm import cli
-
 
 @pytest.fixture
-def cmae(monkeypatch, capsys, tmp_path):
-    """Run it in an empty folder; exit code, and what it printed."""
-    monkeypatch.chdir(tmp_path)
+def said_by(cmae):
+    """Run a line; exit code, and what it printed."""
 
     def run(line):
-        with pytest.raises(SystemExit) as stop:
-            cli.main(line.split())
-        code, said = stop.value.code, capsys.readouterr()
-        if isinstance(code, str):
-            return 1, code
-        return code, said.out + said.err
+        code, out, err = cmae(*line.split())
+        return code, out + err
 
     return run
 
@@ -36,11 +29,11 @@ def pictures(tmp_path):
     return tmp_path / 'photos'
 
 
-def test_a_run_is_exported_and_converted_back(cmae, write_run, tiny_cfg):
+def test_a_run_is_exported_and_converted_back(said_by, write_run, tiny_cfg):
     pytest.importorskip('timm')
     pytest.importorskip('safetensors')
     write_run(tiny_cfg)
-    code, said = cmae('export run --to timm --out timm.safetensors')
+    code, said = said_by('export run --to timm --out timm.safetensors')
     assert code == 0
     for words in (
         'ViT of width 16, depth 2, 2 heads',
@@ -50,20 +43,20 @@ def test_a_run_is_exported_and_converted_back(cmae, write_run, tiny_cfg):
         'written to timm.safetensors',
     ):
         assert words in said
-    code, said = cmae(
+    code, said = said_by(
         'convert timm.safetensors back.pth --from timm --to cmae-mm --heads 2'
     )
     assert code == 0 and 'written to back.pth' in said
     original = torch.load('run/epoch_1.pth', weights_only=True)['state_dict']
     back = torch.load('back.pth', weights_only=True)['state_dict']
     assert len(back) == 30 and all(torch.equal(back[k], original[k]) for k in back)
-    code, said = cmae('export run --to timm --out timm.safetensors')
+    code, said = said_by('export run --to timm --out timm.safetensors')
     assert code == 2 and 'Add --force' in said
 
 
-def test_a_hybrid_is_told_where_it_can_go(cmae, write_run, hybrid_cfg):
+def test_a_hybrid_is_told_where_it_can_go(said_by, write_run, hybrid_cfg):
     write_run(hybrid_cfg)
-    code, said = cmae('export run --to hf --out hf')
+    code, said = said_by('export run --to hf --out hf')
     assert code == 1 and said.startswith('cmae: ') and 'onnx, safetensors' in said
     assert '\n' not in said
 
@@ -89,20 +82,20 @@ def test_a_hybrid_is_told_where_it_can_go(cmae, write_run, hybrid_cfg):
     ],
 )
 def test_what_is_wrong_is_said(
-    cmae, pictures, tmp_path, write_run, tiny_cfg, line, code, words
+    said_by, pictures, tmp_path, write_run, tiny_cfg, line, code, words
 ):
     write_run(tiny_cfg)
     (tmp_path / 'a.pth').write_text('no checkpoint')
-    found, said = cmae(line)
+    found, said = said_by(line)
     assert found == code and words in said
     assert not list(tmp_path.glob('x*'))
 
 
-def test_embed_counts_what_it_cannot_read(cmae, write_run, tiny_cfg, pictures):
+def test_embed_counts_what_it_cannot_read(said_by, write_run, tiny_cfg, pictures):
     write_run(tiny_cfg)
     (pictures / '1.png').write_bytes(b'damaged')
     line = 'embed photos --checkpoint run --out x.csv --workers 0 --device cpu'
-    code, said = cmae(line)
+    code, said = said_by(line)
     assert code == 0
     for words in (
         'ViT of width 16',
@@ -113,10 +106,10 @@ def test_embed_counts_what_it_cannot_read(cmae, write_run, tiny_cfg, pictures):
         'Embedding photos: 100 %',
     ):
         assert words in said
-    assert cmae(line)[0] == 2
+    assert said_by(line)[0] == 2
     for file in pictures.iterdir():
         file.write_bytes(b'damaged')
-    code, said = cmae(f'{line} --force')
+    code, said = said_by(f'{line} --force')
     assert code == 1 and 'None of the images below photos' in said
 
 
@@ -129,9 +122,9 @@ def test_the_formats_are_those_of_the_bridge():
     assert command.TARGETS == export.TARGETS
 
 
-def test_help_ends_with_an_example(cmae):
+def test_help_ends_with_an_example(said_by):
     for name in ('convert', 'export', 'embed'):
-        code, said = cmae(f'{name} --help')
+        code, said = said_by(f'{name} --help')
         assert code == 0 and f'Example: cmae {name} ' in said
 
 
