@@ -164,8 +164,8 @@ def test_rows_of_the_monitor_are_put_below_each_other(tools, tmp_path):
     record = tmp_path / 'pretrain/20260101_000000/vis_data/vis_image'
     record.mkdir(parents=True)
     for step, colour in ((0, 'red'), (9, 'lime'), (10, 'blue')):
-        Image.new('RGB', (8, 2), colour).save(record / f'monitor_view_0_{step}.png')
-    Image.new('RGB', (8, 4)).save(record / 'monitor_match_0_10.png')
+        Image.new('RGB', (8, 2), colour).save(record / f'monitor_view_2_{step}.png')
+    Image.new('RGB', (8, 4)).save(record / 'monitor_match_2_10.png')
     assert main(['monitor.png', '--out', str(tmp_path), '--demo', str(tmp_path)]) == 0
     sheet = Image.open(tmp_path / 'monitor.png')
     assert sheet.size == (8, 2 + 4 + 2 + 4 + 2 + 4 + 4)

@@ -53,8 +53,8 @@ def demo_panel(path: Path, demo: Path) -> None:
 
 def monitor(path: Path, demo: Path) -> None:
     """What LearningMonitor has drawn of one picture: at first, between, at last."""
-    views = drawn(demo, 'monitor_view_0')
-    matches = drawn(demo, 'monitor_match_0')
+    views = drawn(demo, 'monitor_view_2')
+    matches = drawn(demo, 'monitor_match_2')
     if not views or not matches:
         raise NotMade(
             f'{shown(demo)} has no pictures of a run; `make demo` comes first'
