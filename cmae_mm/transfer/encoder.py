@@ -19,8 +19,8 @@ _SHAPE_OF_HYBRID = ('widths', 'depths', 'strides', 'num_heads', 'mlp_ratio')
 
 
 @dataclass(frozen=True)
-class Encoder:
-    """A pre-trained encoder.
+class EncoderInfo:
+    """What is known of a pre-trained encoder, without its weights.
 
     Args:
         checkpoint (Path): Its file, absolute.
@@ -104,14 +104,14 @@ def find_checkpoint(path: str | Path) -> Path:
     return path.resolve()
 
 
-def read_encoder(path: str | Path) -> Encoder:
+def read_encoder(path: str | Path) -> EncoderInfo:
     """Recover the architecture of a pre-trained encoder. Nothing in the file is run.
 
     Args:
         path (str | Path): See :func:`find_checkpoint`.
 
     Returns:
-        Encoder: The encoder, without its weights.
+        EncoderInfo: The encoder, without its weights.
 
     Raises:
         FileNotFoundError: See :func:`find_checkpoint`.
@@ -146,7 +146,7 @@ def read_encoder(path: str | Path) -> Encoder:
         shape = _shape_of_hybrid(backbone, file)
     else:
         shape = _shape_of_vit(weights, backbone, meta, file)
-    return Encoder(
+    return EncoderInfo(
         checkpoint=file,
         mean=list(preprocessor.get('mean', (123.675, 116.28, 103.53))),
         std=list(preprocessor.get('std', (58.395, 57.12, 57.375))),

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from cmae_mm.zoo import find_root
 
 from .coco_data import CocoData
-from .encoder import Encoder
+from .encoder import EncoderInfo
 from .recipes import Recipe, by_width
 from .running import fit_optimizer, set_loader, set_record, warm_up_steps
 
@@ -29,11 +29,11 @@ _FEWEST_STEPS = 600
 _STRIDES = (4, 8, 16, 32)
 
 
-def choose_recipe(encoder: Encoder) -> Recipe:
+def choose_recipe(encoder: EncoderInfo) -> Recipe:
     """The packaged recipe for an encoder, by its width.
 
     Args:
-        encoder (Encoder): The encoder.
+        encoder (EncoderInfo): The encoder.
 
     Returns:
         Recipe: COCO's of the next smaller size; below ViT-S that of the small encoders.
@@ -61,7 +61,7 @@ def choose_side(recipe: Recipe, longest: int) -> int:
 
 
 def compose_mask_rcnn(
-    encoder: Encoder,
+    encoder: EncoderInfo,
     data: CocoData,
     epochs: int,
     batch_size: int,
@@ -71,7 +71,7 @@ def compose_mask_rcnn(
     """A config for mmdetection; without masks in the data that of Faster R-CNN.
 
     Args:
-        encoder (Encoder): What the backbone starts from.
+        encoder (EncoderInfo): What the backbone starts from.
         data (CocoData): What it is trained and tested on.
         epochs (int): Length of the training.
         batch_size (int): Images per step.
@@ -107,7 +107,7 @@ def compose_mask_rcnn(
     return cfg, fit_optimizer(cfg, batch_size, recipe.batch, on_gpu)
 
 
-def _set_backbone(cfg: Config, encoder: Encoder, side: int) -> None:
+def _set_backbone(cfg: Config, encoder: EncoderInfo, side: int) -> None:
     """The encoder's sizes: windows, and a pyramid of strides 4 to 32."""
     backbone = cfg.model.backbone
     backbone.img_size = encoder.image_for(side)

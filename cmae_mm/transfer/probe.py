@@ -20,7 +20,7 @@ from cmae_mm.evaluation import extract_features, knn_accuracy, linear_accuracy
 from cmae_mm.zoo import find_root
 
 from .class_folders import ClassFolders
-from .encoder import Encoder
+from .encoder import EncoderInfo
 from .running import workers
 
 # A CMAE with contrastive weight 0: k-NN asks for an encoder and nothing else.
@@ -30,7 +30,7 @@ Labelled = tuple[torch.Tensor, torch.Tensor]
 
 
 def compose_probe(
-    encoder: Encoder, data: ClassFolders, out: Path, batch_size: int = 64
+    encoder: EncoderInfo, data: ClassFolders, out: Path, batch_size: int = 64
 ) -> Config:
     """The config whose ``mim test mmpretrain`` is the k-NN figure of the encoder.
 
@@ -38,7 +38,7 @@ def compose_probe(
     and cropped in the middle.
 
     Args:
-        encoder (Encoder): What to probe.
+        encoder (EncoderInfo): What to probe.
         data (ClassFolders): On what.
         out (Path): Folder for the lists of images, ``train.txt`` and ``val.txt``.
         batch_size (int): Images per batch; changes no figure. Defaults to 64.
@@ -81,11 +81,11 @@ def compose_probe(
     return cfg
 
 
-def probe(encoder: Encoder, data: ClassFolders, out: str | Path) -> dict[str, Any]:
+def probe(encoder: EncoderInfo, data: ClassFolders, out: str | Path) -> dict[str, Any]:
     """Measure k-NN and linear accuracy of an encoder, and the same without training.
 
     Args:
-        encoder (Encoder): The pre-trained encoder.
+        encoder (EncoderInfo): The pre-trained encoder.
         data (ClassFolders): Labelled images.
         out (str | Path): Folder for ``config.py``, the lists and ``results.json``.
 
@@ -138,7 +138,7 @@ class RawPixels(nn.Module):
         return samples
 
 
-def _model(cfg: Config, encoder: Encoder | None) -> nn.Module:
+def _model(cfg: Config, encoder: EncoderInfo | None) -> nn.Module:
     """The CMAE of the config, with the encoder's weights or at its random start."""
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)

@@ -6,7 +6,7 @@ from mmengine.config import Config
 
 from cmae_mm.zoo import find_root
 
-from .encoder import Encoder
+from .encoder import EncoderInfo
 from .label_maps import LabelMaps
 from .recipes import Recipe, by_width
 from .running import fit_optimizer, set_loader, set_record, warm_up_steps
@@ -29,11 +29,11 @@ _SMALL = Recipe(
 _FEWEST_ITERS = 600
 
 
-def choose_recipe(encoder: Encoder) -> Recipe:
+def choose_recipe(encoder: EncoderInfo) -> Recipe:
     """The packaged recipe for an encoder, by its width.
 
     Args:
-        encoder (Encoder): The encoder.
+        encoder (EncoderInfo): The encoder.
 
     Returns:
         Recipe: ADE20K's of the next smaller size; below ViT-S that of the small
@@ -62,7 +62,7 @@ def choose_crop(recipe: Recipe, side: int, patch: int) -> int:
 
 
 def compose_upernet(
-    encoder: Encoder,
+    encoder: EncoderInfo,
     data: LabelMaps,
     iters: int,
     batch_size: int,
@@ -72,7 +72,7 @@ def compose_upernet(
     """A config for mmsegmentation.
 
     Args:
-        encoder (Encoder): What the backbone starts from.
+        encoder (EncoderInfo): What the backbone starts from.
         data (LabelMaps): What it is trained and tested on.
         iters (int): Length of the training, 10 or more.
         batch_size (int): Images per iteration, 2 or more: BatchNorm pools to 1x1.
@@ -121,7 +121,7 @@ def output_blocks(depth: int) -> list[int]:
     return [depth // 3 - 1, depth // 2 - 1, math.ceil(2 * depth / 3) - 1, depth - 1]
 
 
-def _set_model(cfg: Config, encoder: Encoder, classes: int, crop: int) -> None:
+def _set_model(cfg: Config, encoder: EncoderInfo, classes: int, crop: int) -> None:
     """The encoder's sizes, and the number of classes."""
     model = cfg.model
     model.data_preprocessor.update(

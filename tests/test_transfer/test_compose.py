@@ -10,7 +10,7 @@ from mmengine.registry import DATASETS, MODELS, PARAM_SCHEDULERS, init_default_s
 from cmae_mm.guards.settings import check_config
 from cmae_mm.transfer import mask_rcnn, upernet
 from cmae_mm.transfer.coco_data import read_coco
-from cmae_mm.transfer.encoder import Encoder
+from cmae_mm.transfer.encoder import EncoderInfo
 from cmae_mm.transfer.label_maps import read_label_maps
 from cmae_mm.transfer.running import claim, need_library, write_config
 
@@ -43,7 +43,7 @@ def make_encoder(size, image=None):
     )
     if size == 'hybrid':
         backbone = dict(type='cmae_mm.CMAEConvViT', img_size=(224, 224))
-        return Encoder(backbone=backbone, image=(224, 224), **common)
+        return EncoderInfo(backbone=backbone, image=(224, 224), **common)
     width, depth, heads, patch, side = SIZES[size]
     arch = dict(
         embed_dims=width,
@@ -59,7 +59,7 @@ def make_encoder(size, image=None):
         patch_size=patch,
         norm_cfg=dict(type='LN', eps=1e-6),
     )
-    return Encoder(backbone=backbone, image=image, **common)
+    return EncoderInfo(backbone=backbone, image=image, **common)
 
 
 def reload(cfg, folder):
