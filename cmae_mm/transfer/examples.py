@@ -34,7 +34,8 @@ def save_examples(runner: Runner, path: Path) -> None:
         image = mmcv.imread(sample.img_path, channel_order='rgb')
         draw = _labels if 'pred_sem_seg' in sample else _objects
         rows.append([image, *draw(image, sample, palette)])
-    save_sheet(['image', 'truth', 'found'], rows, path)
+    found = 'found' if draw is _labels else f'found, score above {MIN_SCORE}'
+    save_sheet(['image', 'truth', found], rows, path)
 
 
 def colours(count: int) -> np.ndarray:
