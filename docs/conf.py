@@ -33,6 +33,7 @@ nb_execution_mode = 'force'
 nb_execution_raise_on_error = True
 nb_execution_in_temp = True
 nb_execution_timeout = 600
+nb_merge_streams = True
 autodoc_member_order = 'bysource'
 autodoc_typehints = 'none'  # the docstrings say types, shapes and units
 napoleon_google_docstring = True

@@ -53,6 +53,8 @@ def main() -> int:
     except ImportError:
         sys.exit("The site needs Sphinx. Try: pip install -e '.[docs]'")
 
+    # Of tqdm, about a widget that a page cannot show.
+    os.environ['PYTHONWARNINGS'] = 'ignore:IProgress not found'
     # For the cells of the notebooks that call cmae.
     scripts = Path(sys.executable).parent
     os.environ['PATH'] = f'{scripts}{os.pathsep}{os.environ["PATH"]}'
