@@ -38,6 +38,29 @@ def lay_out(tree: Path) -> None:
             shutil.copy(source, tree / name)
 
 
+def run_notebooks(tree: Path) -> None:
+    """Run the notebooks where they lie, each in a folder of its own; errors stop it."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    # Of tqdm, about a widget that a page cannot show.
+    os.environ['PYTHONWARNINGS'] = 'ignore:IProgress not found'
+    # For the cells that call cmae.
+    scripts = Path(sys.executable).parent
+    os.environ['PATH'] = f'{scripts}{os.pathsep}{os.environ["PATH"]}'
+    for file in sorted(tree.glob('docs/tutorials/*.ipynb')):
+        print(f'Running {file.name}', flush=True)
+        cells = nbformat.read(file, as_version=4)
+        with tempfile.TemporaryDirectory(prefix='cmae-notebook-') as folder:
+            NotebookClient(
+                cells,
+                timeout=600,
+                coalesce_streams=True,  # a shell's come in chunks that end anywhere
+                resources=dict(metadata=dict(path=folder)),
+            ).execute()
+        nbformat.write(cells, file)
+
+
 def main() -> int:
     """Build the site."""
     parser = argparse.ArgumentParser(
@@ -53,11 +76,6 @@ def main() -> int:
     except ImportError:
         sys.exit("The site needs Sphinx. Try: pip install -e '.[docs]'")
 
-    # Of tqdm, about a widget that a page cannot show.
-    os.environ['PYTHONWARNINGS'] = 'ignore:IProgress not found'
-    # For the cells of the notebooks that call cmae.
-    scripts = Path(sys.executable).parent
-    os.environ['PATH'] = f'{scripts}{os.pathsep}{os.environ["PATH"]}'
     with tempfile.TemporaryDirectory(prefix='cmae-docs-') as folder:
         tree = Path(folder, 'source')
         lay_out(tree)
@@ -66,8 +84,8 @@ def main() -> int:
             page.parent.mkdir(exist_ok=True)
             page.write_text(text, encoding='utf-8')
         options = ['-W', '--keep-going', '-q', '-b', 'html', '-c', str(ROOT / 'docs')]
-        if args.no_notebooks:
-            options += ['-D', 'nb_execution_mode=off']
+        if not args.no_notebooks:
+            run_notebooks(tree)
         shutil.rmtree(args.out, ignore_errors=True)
         failed = build_main(
             [*options, '-d', str(Path(folder, 'trees')), str(tree), str(args.out)]

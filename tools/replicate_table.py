@@ -27,9 +27,9 @@ TITLE = {
 CURVE = ('mae', 'cmae')
 INTRODUCTION = """# The paper's claims at small scale
 
-Written by `python tools/replicate.py table` from `docs/replication.json`; run
-`python tools/replicate.py run cifar10` (or `camvid`) to measure again. Mean over the
-seeds, and their standard deviation. A row that begins with + adds one thing to the row
+Written by `python tools/replicate.py table` from `docs/replication.json`; to measure
+again, move that file away and run `python tools/replicate.py run cifar10` (or
+`camvid`). Mean over the seeds, and their standard deviation. A row that begins with + adds one thing to the row
 above it. Length 1 is the pre-training of the config in `configs/cifar10` or
 `configs/camvid`. `cifar10_frozen` leaves the fine-tuning out: for curves over length
 (`--lengths 0.5 4`) and batch (`--batch 256`). Measured so far: on one core of an AMD
