@@ -29,12 +29,12 @@ INTRODUCTION = """# The paper's claims at small scale
 
 Written by `python tools/replicate.py table` from `docs/replication.json`; to measure
 again, move that file away and run `python tools/replicate.py run cifar10` (or
-`camvid`). Mean over the seeds, and their standard deviation. A row that begins with + adds one thing to the row
-above it. Length 1 is the pre-training of the config in `configs/cifar10` or
-`configs/camvid`. `cifar10_frozen` leaves the fine-tuning out: for curves over length
-(`--lengths 0.5 4`) and batch (`--batch 256`). Measured so far: on one core of an AMD
-EPYC without a GPU, other work and pauses beside it, so that the seconds are no measure
-of speed.
+`camvid`). Mean over the seeds, and their standard deviation. A row that begins with +
+adds one thing to the row above it. Length 1 is the pre-training of the config in
+`configs/cifar10` or `configs/camvid`. `cifar10_frozen` leaves the fine-tuning out: for
+curves over length (`--lengths 0.5 4`) and batch (`--batch 256`). Measured so far: on
+one core of an AMD EPYC without a GPU, other work and pauses beside it, so that the
+seconds are no measure of speed.
 """
 
 
