@@ -163,6 +163,9 @@ def measure(run: dict, root: Path) -> dict[str, float]:
     if change:
         change(cfg)
     _prepare(cfg, work_dir / 'pretrain', run['seed'])
+    # Hours of pre-training survive a stop, exactly; their seconds count from there.
+    cfg.default_hooks.checkpoint.interval = 1
+    cfg.resume = True
     started = time.time()
     # Numbers alone go to stdout, the libraries' logs to stderr.
     with contextlib.redirect_stdout(sys.stderr):

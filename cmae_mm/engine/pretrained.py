@@ -28,8 +28,9 @@ class CheckPretrainedHook(Hook):
             for what transfer adds, such as another final norm. Defaults to 0.9.
 
     Raises:
-        RuntimeError: If less than that would be loaded, or a checkpoint given by
-            ``load_from`` or to ``mim test`` holds nothing for the model.
+        RuntimeError: If less than that would be loaded, a checkpoint given by
+            ``load_from`` or to ``mim test`` holds nothing for the model, or the
+            positions are of another grid (:func:`.source_grid.check_grid`).
     """
 
     def __init__(self, min_share: float = 0.9) -> None:
@@ -105,6 +106,12 @@ class CheckPretrainedHook(Hook):
                 f'{_examples(weights)}; the model wants '
                 f'{_examples(wanted)}. Is it the checkpoint of another '
                 'config, or of another library (tools/convert_checkpoint.py)?'
+            )
+        # The decoders lie on the backbone's grid.
+        if 'backbone.pos_embed' in weights and 'backbone.pos_embed' in wanted:
+            positions = tuple(weights['backbone.pos_embed'].shape)
+            check_grid(
+                model.backbone, 'The checkpoint', checkpoint.get('meta'), positions
             )
         for part, (held, fits, total) in _count_by_part(weights, wanted).items():
             if part == 'backbone' and held and fits < self.min_share * total:

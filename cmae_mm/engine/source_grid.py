@@ -26,12 +26,18 @@ def check_grid(
 
     Raises:
         RuntimeError: If the checkpoint's grid is known, another one, and either not
-            square or of the same number of patches.
+            square or of the same number of patches; or unknown, and neither square
+            nor of that number.
     """
     grid = source_grid(meta or {})
     ours = getattr(module, 'patch_resolution', None)
+    if ours is None:
+        return
+    if grid is None:
+        _check_number(module, file, positions[1])
+        return
     # One more than patches: the class token.
-    if None in (grid, ours) or positions[1] - math.prod(grid) not in (0, 1):
+    if positions[1] - math.prod(grid) not in (0, 1):
         return
     alike = grid[0] == grid[1] and math.prod(grid) != math.prod(ours)
     if grid == tuple(ours) or alike:
@@ -43,8 +49,21 @@ def check_grid(
     raise RuntimeError(
         f'{file} holds positions of {grid[0]}x{grid[1]} patches, the model has '
         f'{ours[0]}x{ours[1]}: they would come to the wrong places. Build the '
-        f'backbone with img_size={size}, the grid of the pre-training; it '
-        'interpolates to any input at run time.'
+        f'backbone with img_size={size}, the grid of the pre-training; in '
+        'transfer it interpolates to any input at run time.'
+    )
+
+
+def _check_number(module: nn.Module, file: str, positions: int) -> None:
+    """Refuse positions of an unknown grid that cannot be square."""
+    extra = getattr(module, 'num_extra_tokens', 0)
+    patches, wanted = positions - extra, math.prod(module.patch_resolution)
+    if patches == wanted or (patches > 0 and math.isqrt(patches) ** 2 == patches):
+        return
+    raise RuntimeError(
+        f'{file} holds positions of {patches} patches, the model has {wanted}, and the '
+        f'file does not tell how they lie; a square of {patches} there is not. Build '
+        'the backbone with the img_size of the pre-training.'
     )
 
 

@@ -118,6 +118,38 @@ def test_positions_are_not_read_as_those_of_another_grid(
         assert torch.equal(runner.model.backbone.pos_embed[0, -16:], positions[0, 1:])
 
 
+@pytest.mark.parametrize(
+    ('source', 'ours', 'told', 'fits'),
+    [
+        ((2, 8), (2, 8), True, True),
+        ((2, 8), (4, 4), True, False),
+        ((2, 8), (2, 12), True, False),
+        ((4, 4), (6, 4), True, True),
+        ((2, 6), (4, 4), False, False),
+        ((2, 6), (2, 6), False, True),
+        ((4, 4), (6, 4), False, True),
+    ],
+)
+def test_continued_pretraining_keeps_positions_in_place(
+    build, tiny_cfg, tmp_path, source, ours, told, fits
+):
+    """`load_from` gives encoder and decoders positions of one grid."""
+    file = str(tmp_path / 'cmae.pth')
+    checkpoint_of_grid(file, source, 'config' if told else 'none')
+    checkpoint = torch.load(file, weights_only=True)
+    tiny_cfg['backbone']['img_size'] = [4 * side for side in ours]
+    model = build(tiny_cfg)
+    runner = SimpleNamespace(model=model, logger=logging.getLogger('test'))
+    hook = CheckPretrainedHook()
+    if fits:
+        hook.after_load_checkpoint(runner, checkpoint)
+        model.load_state_dict(checkpoint['state_dict'], strict=False)
+        return
+    known = f'{source[0]}x{source[1]} patches'
+    with pytest.raises(RuntimeError, match=known if told else '12 patches'):
+        hook.after_load_checkpoint(runner, checkpoint)
+
+
 @pytest.mark.parametrize('meta', ['none', 'other'])
 def test_an_unknown_grid_is_taken_on_trust(tmp_path, meta):
     file = str(tmp_path / 'cmae.pth')
