@@ -3,8 +3,8 @@
 Importing the package checks the libraries it stands on, and puts a loader in
 place that reads checkpoints without executing them. It imports neither mmseg
 nor mmdet; the registries of :mod:`cmae_mm.registry` import our modules when the
-first of them is asked for. ``cmae doctor`` alone starts although a check fails: it says
-what is wrong, line by line.
+first of them is asked for. The console script starts although a check fails, to say so
+in a line; ``cmae doctor`` goes on, and looks at every library.
 """
 
 import sys as _sys
@@ -15,11 +15,8 @@ from .dependencies import check_dependencies
 from .version import __version__
 
 
-def _doctor_is_asked() -> bool:
-    """Whether this is ``cmae doctor``, which has to start where others cannot."""
-    words = [word for word in _sys.argv[1:] if not word.startswith('-')]
-    return _Path(_sys.argv[0]).stem == 'cmae' and words[:1] == ['doctor']
-
+# Why the package cannot work, kept for the console script; elsewhere it is raised.
+start_error: Exception | None = None
 
 try:
     check_dependencies()
@@ -27,9 +24,10 @@ try:
     from .safe_loading import register_safe_loader
 
     register_safe_loader()
-except Exception:
-    if not _doctor_is_asked():
+except Exception as _error:
+    if _Path(_sys.argv[0]).stem != 'cmae':
         raise
+    start_error = _error
 
 if TYPE_CHECKING:
     from .features import load as load

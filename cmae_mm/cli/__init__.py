@@ -7,9 +7,11 @@ is asked for: one that lacks an optional library does not take the others with i
 import importlib
 import sys
 import traceback
+from typing import NoReturn
 
 import click
 
+from cmae_mm import start_error
 from cmae_mm.version import __version__
 
 # Name -> module. Help lists them in this order.
@@ -66,6 +68,9 @@ def main(args: list[str] | None = None) -> None:
     args = sys.argv[1:] if args is None else list(args)
     debug = '--debug' in args
     args = [arg for arg in args if arg != '--debug']
+    words = [arg for arg in args if not arg.startswith('-')]
+    if start_error is not None and words[:1] != ['doctor']:
+        _fail(_advise(start_error), debug)
     try:
         # False: click returns a command's value instead of exiting with 0.
         sys.exit(cmae(args, prog_name='cmae', standalone_mode=False) or 0)
@@ -75,8 +80,25 @@ def main(args: list[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except Exception as error:
-        if debug:
-            traceback.print_exc()
-            sys.exit(1)
-        text = ' '.join(str(error).split()) or type(error).__name__
-        sys.exit(f'cmae: {text} (--debug shows where)')
+        _fail(error, debug)
+
+
+def _fail(error: Exception, debug: bool) -> NoReturn:
+    """Exit with 1: an error in one line, or with --debug its traceback."""
+    if debug:
+        traceback.print_exception(error)
+        sys.exit(1)
+    text = ' '.join(str(error).split()) or type(error).__name__
+    sys.exit(f'cmae: {text} (--debug shows where)')
+
+
+def _advise(error: Exception) -> ImportError:
+    """Why the package cannot start, one library after the other, and where help is."""
+    head, *libraries = str(error).rstrip('.').splitlines() or [type(error).__name__]
+    advised = ImportError(
+        ' '.join([head, '; '.join(libraries)]).rstrip()
+        + '. `cmae doctor` looks at every library; docs/install.md tells how to '
+        'install them.'
+    )
+    advised.__cause__ = error
+    return advised
