@@ -131,6 +131,25 @@ def test_pictures_of_other_runs_are_shown_but_not_those_of_their_monitor(
     assert 'step 9<' not in page
 
 
+def test_what_segment_and_detect_have_drawn_is_shown(
+    resumed, tmp_path, steps, write_part
+):
+    # They write a sheet beside the checkpoints, and nothing through the visualizer.
+    other = tmp_path / 'beside' / 'segment'
+    write_part(other, '20260105_100000', steps(1, 2))
+    assert '<h2>Examples</h2>' not in write_report(resumed, compare=[other]).read_text()
+    Image.new('RGB', (972, 300), 'red').save(other / 'examples.png')
+    said = 'image, truth and what was found'
+    for options in (dict(out=other), dict(out=resumed, compare=[other])):
+        page = write_report(**options).read_text()
+        examples = page[page.index('<h2>Examples</h2>') :]
+        assert examples.count(f'<figcaption>{said}') == 1
+        assert '<h3>segment</h3>' in examples and 'width="972"' in examples
+    (other / 'examples.png').write_bytes(b'no picture')
+    page = write_report(other).read_text()
+    assert '1 damaged pictures are left out' in page and said not in page
+
+
 def test_damaged_pictures_are_left_out(resumed):
     for file in resumed.rglob('monitor_view_0_6.png'):
         file.write_bytes(b'no picture')
