@@ -109,8 +109,8 @@ def convert(
         if not difference <= TOLERANCE:  # also where it is not a number
             raise ConversionError(
                 f'The features came out different: by {difference:.1e}, allowed are '
-                f'{TOLERANCE:.0e}. Nothing was written. Are the tensors finite, and is '
-                '--from right?'
+                f'{TOLERANCE:.0e}. Nothing was written. Are the weights finite '
+                '(`cmae inspect`)?'
             )
     return Conversion(
         size=found.size,

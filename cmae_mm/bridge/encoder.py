@@ -87,7 +87,7 @@ class Encoder(nn.Module):
     """A trained backbone, from images to one vector and one map of features.
 
     The vector is the mean over the patches, without the class token: what the k-NN
-    evaluation of pre-training compares. Of a fine-tuned backbone, which has its last
+    evaluation of pre-training compares. Of a fine-tuned backbone, which has a
     LayerNorm behind the mean, it is what the classifier is given.
 
     Args:
@@ -101,7 +101,7 @@ class Encoder(nn.Module):
     def __init__(self, weights: Weights, size: ViTSize | HybridSize) -> None:
         super().__init__()
         self.size = size
-        self.backbone = build_backbone(size, final_norm=not size.pooled, pooled=False)
+        self.backbone = build_backbone(size, size.final_norm, pooled=False)
         self.norm = nn.Identity()
         if size.pooled:
             self.norm = nn.LayerNorm(size.width, size.eps)

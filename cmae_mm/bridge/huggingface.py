@@ -22,7 +22,7 @@ from .names import (
     split_qkv,
 )
 from .source import STATISTICS, Features, Source
-from .vit import Hints, ViTSize, measure
+from .vit import Hints, ViTSize, measure, one_last_norm
 
 LICENCE = (
     'Hugging Face: see the model card. Those of ViTMAE say Apache-2.0, but the weights '
@@ -98,6 +98,7 @@ def write(source: Source, path: Path) -> tuple[Features, list[str]]:
             is missing.
     """
     plain_only(source.size, 'transformers')
+    one_last_norm(source.size, 'ViTModel')
     if source.size.pooled:
         raise ConversionError(
             'This backbone was fine-tuned with its last norm after the mean; that of '

@@ -22,6 +22,7 @@ class HybridSize:
         scales (bool): Whether the maps of all stages are added in front of the last
             LayerNorm, as in pre-training.
         pooled (bool): See :class:`cmae_mm.bridge.vit.ViTSize`.
+        final_norm (bool): See there.
         heads_assumed (bool): See there.
     """
 
@@ -34,6 +35,7 @@ class HybridSize:
     channels: int
     scales: bool
     pooled: bool
+    final_norm: bool
     heads_assumed: bool = field(default=False, compare=False)
 
     eps = 1e-6  # of all LayerNorms; the class knows no other
@@ -87,6 +89,7 @@ def measure_hybrid(backbone: Weights, hints: Hints) -> HybridSize:
     stages = 1 + max(int(n.split('.')[1]) for n in backbone if n.startswith('stages.'))
     embeds = [f'stages.{i}.patch_embed' for i in range(stages)] + ['patch_embed']
     blocks = [f'stages.{i}.blocks.' for i in range(stages)] + ['layers.']
+    pooled = 'ln2.weight' in backbone
     try:
         kernels = [backbone[f'{name}.projection.weight'].shape for name in embeds]
         width, positions = kernels[-1][0], backbone['pos_embed'].shape[1]
@@ -102,7 +105,8 @@ def measure_hybrid(backbone: Weights, hints: Hints) -> HybridSize:
             grid=find_grid(positions, hints.grid),
             channels=kernels[0][1],
             scales=any(name.startswith('scale_projs.') for name in backbone),
-            pooled='ln1.weight' not in backbone and 'ln2.weight' in backbone,
+            pooled=pooled,
+            final_norm='ln1.weight' in backbone or not pooled,
             heads_assumed=hints.heads is None,
         )
     except (KeyError, IndexError) as error:

@@ -6,7 +6,7 @@ from . import reference
 from .files import read_checkpoint, weights_of
 from .names import MAE, leave_out, part_of, rename
 from .source import Source
-from .vit import Hints, measure
+from .vit import Hints, measure, one_last_norm
 
 LICENCE = (
     'facebookresearch/mae: CC BY-NC 4.0. Its weights, and what is adapted from them, '
@@ -36,6 +36,7 @@ def read(path: Path, hints: Hints) -> Source:
     weights, unknown = rename(raw, MAE)
     left_out = leave_out(unknown, ('head.',), 'a checkpoint of facebookresearch/mae')
     size = measure(part_of(weights, 'backbone'), hints)
+    one_last_norm(size, 'The ViT of facebookresearch/mae')
     return Source(
         weights=weights,
         size=size,

@@ -151,7 +151,7 @@ def write_safetensors(source: Source, path: Path) -> tuple[Features, list[str]]:
 
 def features_of(backbone: Weights, size: ViTSize | HybridSize) -> Features:
     """A strictly loaded network of OpenMMLab, as a function."""
-    model = build_backbone(size, final_norm=not size.pooled, pooled=size.pooled)
+    model = build_backbone(size, size.final_norm, size.pooled)
     load_strictly(model, backbone, 'backbone')
     model.eval()
     return lambda images: encode(model, images)

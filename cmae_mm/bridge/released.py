@@ -10,7 +10,7 @@ from .errors import ConversionError
 from .files import read_checkpoint, weights_of
 from .names import RELEASED_PARTS, Weights, leave_out, part_of, with_prefix
 from .source import Source
-from .vit import Hints, measure
+from .vit import Hints, measure, one_last_norm
 
 LICENCE = (
     'CMAE, released code: the repository has no licence file (its setup.py says '
@@ -43,6 +43,7 @@ def read(path: Path, hints: Hints, channels: str = 'bgr') -> Source:
         unknown, ('head.', 'data_preprocessor.'), "a checkpoint of the authors' code"
     )
     size = measure(part_of(weights, 'backbone'), hints)
+    one_last_norm(size, "The authors' ViT")
     notes = []
     if channels == 'bgr':
         if size.channels != 3:

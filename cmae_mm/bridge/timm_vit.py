@@ -12,12 +12,13 @@ from .files import read_checkpoint, weights_of, write_weights
 from .hybrid import plain_only
 from .names import TIMM, Weights, inverse, leave_out, part_of, rename
 from .source import STATISTICS, Features, Source
-from .vit import Hints, ViTSize, measure
+from .vit import Hints, ViTSize, measure, one_last_norm
 
 LICENCE = (
     'timm: the code is Apache-2.0, but every set of weights has its own licence: see '
     "its model card. Those named '.mae' are CC BY-NC 4.0, non-commercial."
 )
+NETWORK = "timm's VisionTransformer"
 
 
 def read(path: Path, hints: Hints) -> Source:
@@ -36,8 +37,9 @@ def read(path: Path, hints: Hints) -> Source:
     """
     raw = weights_of(read_checkpoint(path), path)
     weights, unknown = rename(raw, TIMM)
-    left_out = leave_out(unknown, ('head.',), "timm's VisionTransformer")
+    left_out = leave_out(unknown, ('head.',), NETWORK)
     size = measure(part_of(weights, 'backbone'), hints)
+    one_last_norm(size, NETWORK)
     encoder = {name: tensor for name, tensor in raw.items() if name not in unknown}
     return Source(
         weights=weights,
@@ -61,9 +63,10 @@ def write(source: Source, path: Path) -> tuple[Features, list[str]]:
         which loaded it strictly; and the names of what timm has no place for.
 
     Raises:
-        ConversionError: If it is a hybrid, or timm is missing.
+        ConversionError: If the backbone cannot be expressed there, or timm is missing.
     """
     plain_only(source.size, 'timm')
+    one_last_norm(source.size, NETWORK)
     theirs, rest = rename(source.weights, inverse(TIMM))
     write_weights(theirs, path)
     written = weights_of(read_checkpoint(path), path)

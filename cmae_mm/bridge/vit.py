@@ -25,9 +25,11 @@ class ViTSize:
         patch (int): Side of a patch, pixels.
         grid (tuple[int, int]): Rows and columns of patches.
         channels (int): Channels of an image.
-        pooled (bool): Whether the last LayerNorm stands after the mean over the
-            patches (fine-tuned models) instead of at every token.
+        pooled (bool): Whether a LayerNorm stands after the mean over the patches, as
+            in fine-tuned models.
         eps (float): Of all LayerNorms.
+        final_norm (bool): Whether one follows the last block, at every token. Most
+            pooled models have it no more; where both stand, this one acts first.
         heads_assumed (bool): Whether nobody said ``heads``; those that are usual at
             this width were taken. Two sizes are equal without it.
     """
@@ -41,6 +43,7 @@ class ViTSize:
     channels: int
     pooled: bool
     eps: float = 1e-6
+    final_norm: bool = True
     heads_assumed: bool = field(default=False, compare=False)
 
     @property
@@ -94,8 +97,8 @@ def measure(backbone: Weights, hints: Hints) -> ViTSize:
             its tensors do not tell is missing or does not fit.
     """
     depth = sum(name.endswith('.ln1.weight') for name in backbone)
-    last = 'ln1' if 'ln1.weight' in backbone else 'ln2'
-    _check_names(set(backbone), _names(depth, last))
+    last = [norm for norm in ('ln1', 'ln2') if f'{norm}.weight' in backbone]
+    _check_names(set(backbone), _names(depth, last or ['ln1']))
 
     embed = backbone['patch_embed.projection.weight']
     if embed.ndim != 4 or embed.shape[2] != embed.shape[3]:
@@ -112,10 +115,31 @@ def measure(backbone: Weights, hints: Hints) -> ViTSize:
         patch=patch,
         grid=find_grid(backbone['pos_embed'].shape[1] - 1, hints.grid),
         channels=channels,
-        pooled=last == 'ln2',
+        pooled='ln2' in last,
         eps=_eps(hints.eps),
+        final_norm='ln1' in last,
         heads_assumed=hints.heads is None,
     )
+
+
+def one_last_norm(size: ViTSize, network: str) -> None:
+    """Refuse a backbone with both last norms where there is a place for one.
+
+    No folding is exact: what the first makes of each token depends on this token.
+
+    Args:
+        size (ViTSize): Of what is read or to be written.
+        network (str): Who has a place for one, for the error.
+
+    Raises:
+        ConversionError: If it has both.
+    """
+    if size.final_norm and size.pooled:
+        raise ConversionError(
+            'This backbone has a last norm at every token and another after the mean '
+            f'over the patches. {network} has a place for one of them, and the two '
+            'cannot be made one. torch, onnx, safetensors and cmae-mm hold both.'
+        )
 
 
 def find_heads(width: int, said: int | None) -> int:
@@ -181,11 +205,11 @@ def _eps(said: float | None) -> float:
     return said
 
 
-def _names(depth: int, last: str) -> set[str]:
-    """All names of a plain vision transformer."""
+def _names(depth: int, last: list[str]) -> set[str]:
+    """All names of a plain vision transformer that ends in these norms."""
     inside = ('ln1', 'attn.qkv', 'attn.proj', 'ln2', 'ffn.layers.0.0', 'ffn.layers.1')
     layers = [f'layers.{i}.{layer}' for i in range(max(depth, 1)) for layer in inside]
-    modules = ['patch_embed.projection', *layers, last]
+    modules = ['patch_embed.projection', *layers, *last]
     return {
         'cls_token',
         'pos_embed',
@@ -198,9 +222,9 @@ def _check_names(came: set[str], wanted: set[str]) -> None:
     missing, strange = sorted(wanted - came), sorted(came - wanted)
     if missing or strange:
         raise ConversionError(
-            f'The backbone is no plain vision transformer (or --from is wrong). '
-            f'Missing: {_examples(missing)}; not expected: {_examples(strange)} '
-            '(in the names of mmpretrain).'
+            'The backbone is no plain vision transformer in the names of mmpretrain. '
+            f'Missing: {_examples(missing)}; not expected: {_examples(strange)}. '
+            'Weights of others go through cmae convert, by the --from of their format.'
         )
 
 

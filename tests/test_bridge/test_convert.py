@@ -156,6 +156,20 @@ def test_heads_that_nobody_said_are_noted(tmp_path, make_source, monkeypatch):
     assert not any('heads' in note for note in done.notes)
 
 
+@pytest.mark.parametrize('kind', ['mae', 'timm', 'cmae-released'])
+def test_files_of_others_have_one_last_norm(tmp_path, make_source, kind):
+    """Nobody there tells what a second one would do."""
+    pytest.importorskip(NEEDS.get(kind, 'torch'))
+    checkpoint = torch.load(make_source(kind), weights_only=True)
+    weights = checkpoint.get('model', checkpoint.get('state_dict', checkpoint))
+    start = 'backbone.' if kind == 'cmae-released' else ''
+    for end in ('weight', 'bias'):
+        weights[f'{start}fc_norm.{end}'] = torch.ones(16)
+    torch.save(weights, tmp_path / 'both.pth')
+    with pytest.raises(ConversionError, match='one of them, and the two cannot'):
+        convert(tmp_path / 'both.pth', tmp_path / 'x.pth', kind, 'cmae-mm', heads=2)
+
+
 def test_force_replaces_a_file(tmp_path, make_source, tiny_cfg, build):
     out = tmp_path / 'out.pth'
     out.write_text('old')

@@ -61,7 +61,16 @@ def test_patches_must_be_square():
 def test_a_norm_after_the_mean_is_seen():
     arch = dict(embed_dims=8, num_layers=1, num_heads=1, feedforward_channels=8)
     weights = backbone(arch, final_norm=False, out_type='avg_featmap')
-    assert measure(weights, Hints(heads=1)).pooled
+    size = measure(weights, Hints(heads=1))
+    assert size.pooled and not size.final_norm
+    weights = backbone(arch, out_type='avg_featmap')
+    size = measure(weights, Hints(heads=1))
+    assert size.pooled and size.final_norm
+    del weights['ln1.bias']
+    with pytest.raises(ConversionError, match=r'Missing: ln1\.bias'):
+        measure(weights, Hints(heads=1))
+    with pytest.raises(ConversionError, match=r'Missing: ln1\.bias, ln1\.weight;'):
+        measure(backbone(arch, final_norm=False), Hints(heads=1))
 
 
 def test_another_architecture_is_refused():
@@ -72,7 +81,7 @@ def test_another_architecture_is_refused():
         ConversionError, match=r'layers\.2\.attn\.qkv\.bias.*layers\.3\.attn\.gamma1'
     ):
         measure(weights, Hints(heads=3))
-    with pytest.raises(ConversionError, match='no plain vision transformer'):
+    with pytest.raises(ConversionError, match='no plain vision.*through cmae convert'):
         measure({'stem.conv.weight': torch.ones(1)}, Hints())
 
 

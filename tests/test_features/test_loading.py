@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS
 from torch.utils.data import DataLoader, default_collate
 
@@ -9,6 +12,8 @@ import cmae_mm
 from cmae_mm.bridge import ConversionError, convert
 from cmae_mm.bridge.export import export
 from cmae_mm.evaluation import extract_features
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
 
 
 def write_pictures(folder, count=3):
@@ -162,6 +167,54 @@ def test_a_fine_tuned_encoder_gives_what_its_classifier_gets(tmp_path, tiny_cfg)
         wanted = model.extract_feat(images)[-1]
     torch.testing.assert_close(net(images).vector, wanted)
     assert net(images).map.shape == (2, 16, 4, 4)
+
+
+@pytest.fixture(params=['cifar10/vit-nano-p4_bs64-4e_cifar10', 'hybrid'])
+def both_norms(request, tmp_path):
+    """A classifier with a norm at every token and one behind the mean; its file."""
+    if request.param == 'hybrid':
+        backbone = request.getfixturevalue('hybrid_cfg')['backbone']
+        del backbone['mask_ratio']
+        backbone.update(type='cmae_mm.ConvViT', out_type='avg_featmap')
+        cfg = Config(dict(model=dict(type='ImageClassifier', backbone=backbone)))
+    else:
+        cfg = Config.fromfile(CONFIGS / f'{request.param}.py')
+        cfg.model.backbone.init_cfg = None
+    model = MODELS.build(cfg.model)
+    for parameter in model.parameters():
+        parameter.data.normal_(std=0.3)
+    file = tmp_path / 'epoch_4.pth'
+    meta = dict(cfg=cfg.pretty_text)
+    torch.save(dict(meta=meta, state_dict=model.state_dict()), file)
+    return model.eval(), file
+
+
+def test_a_classifier_with_both_last_norms_gives_what_its_head_gets(
+    both_norms, tmp_path
+):
+    model, file = both_norms
+    names = dict(model.backbone.named_parameters())
+    assert 'ln1.weight' in names and 'ln2.weight' in names
+    images = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        wanted = model.extract_feat(images)[-1]
+        net = cmae_mm.load(file)
+        torch.testing.assert_close(net(images).vector, wanted)
+        assert net(images).map.shape[:2] == wanted.shape
+
+        export(file, tmp_path / 'x.safetensors', 'safetensors')
+        again = cmae_mm.load(tmp_path / 'x.safetensors')
+        torch.testing.assert_close(again(images).vector, wanted)
+
+
+@pytest.mark.parametrize(
+    'both_norms', ['scenes/vit-nano-p8_linear-12e_scenes'], indirect=True
+)
+@pytest.mark.parametrize(('target', 'name'), [('timm', 'x.pth'), ('hf', 'x')])
+def test_both_last_norms_have_no_place_elsewhere(both_norms, tmp_path, target, name):
+    with pytest.raises(ConversionError, match='cannot be made one.*torch, onnx'):
+        export(both_norms[1], tmp_path / name, target)
+    assert not (tmp_path / name).exists()
 
 
 def test_images_of_another_size_or_shape(run_file):

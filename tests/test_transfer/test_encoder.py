@@ -53,6 +53,16 @@ def test_named_sizes_other_channels_statistics_and_grids(build, tiny_cfg, saved)
         read_encoder(four)
 
 
+def test_the_norms_of_a_linear_probe_do_not_matter(nano_checkpoint, saved):
+    """Its backbone has one behind the mean, too; transfer takes neither."""
+    checkpoint = torch.load(nano_checkpoint, weights_only=True)
+    weights = {f'backbone.ln2.{kind}': torch.ones(128) for kind in ('weight', 'bias')}
+    weights.update(checkpoint['state_dict'])
+    backbone = read_encoder(nano_checkpoint).backbone
+    probe = read_encoder(saved(weights, dict(backbone=backbone)))
+    assert probe.backbone == backbone
+
+
 def test_heads_that_nobody_tells(nano_checkpoint, saved):
     weights = torch.load(nano_checkpoint, weights_only=True)['state_dict']
     with pytest.raises(ValueError, match='number of heads.*convert_checkpoint'):
