@@ -132,6 +132,8 @@ def test_recipes():
     assert finetune.optim_wrapper.optimizer.lr == pytest.approx(2e-3)
     assert finetune.optim_wrapper.paramwise_cfg.layer_decay_rate == 0.65
     assert finetune.model.backbone.drop_path_rate == 0.1
+    assert finetune.train_dataloader.batch_size * 8 == 1024
+    assert finetune.train_cfg.max_epochs == 100
     segment = load(SEGMENT)
     assert segment.optim_wrapper.type == 'AmpOptimWrapper'
     assert segment.optim_wrapper.optimizer.lr == pytest.approx(1e-4)

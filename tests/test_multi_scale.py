@@ -18,6 +18,7 @@ from cmae_mm.engine import CheckPretrainedHook
 CONFIGS = Path(__file__).parents[1] / 'configs'
 SCENES = 'scenes/vit-nano-p8_upernet_bs8-600i_scenes-96x96.py'
 ADE20K = 'ade20k/vit-base-p16_upernet_8xb2-amp-160k_ade20k-512x512.py'
+HYBRID = 'ade20k/convvit-base_upernet_8xb2-amp-160k_ade20k-512x512.py'
 
 
 def load(name):
@@ -64,6 +65,7 @@ def model():
     ('name', 'height', 'sides'),
     [
         (ADE20K, 60, [512, 512, 512, 640, 768, 896]),
+        (HYBRID, 60, [512, 512, 512, 640, 768, 896]),
         (SCENES, 96, [72, 96, 120, 144]),
     ],
 )
@@ -117,3 +119,20 @@ def test_the_check_of_checkpoints_looks_through_it(model):
     check.after_load_checkpoint(runner, dict(state_dict=model.module.state_dict()))
     with pytest.raises(RuntimeError, match='nothing for EncoderDecoder'):
         check.after_load_checkpoint(runner, dict(state_dict=dict(other=torch.ones(1))))
+
+
+@torch.no_grad()
+def test_the_hybrid_goes_through(tmp_path, pixels):
+    """Four levels of its own, windows of 512 px, at a fraction of the width."""
+    cfg = load(HYBRID)
+    model = cfg.model
+    model.backbone.update(widths=(8, 12, 16), depths=(1, 1, 2), num_heads=2)
+    model.neck.channels = 16
+    model.decode_head.update(in_channels=[8, 12, 16, 16], channels=8)
+    model.auxiliary_head.update(in_channels=16, channels=8)
+    data = Compose(cfg.tta_pipeline)(picture(tmp_path, pixels))
+    # Of twelve views the first, and a larger one that is mirrored.
+    data = {key: [views[0], views[7]] for key, views in data.items()}
+    (found,) = MODELS.build(cfg.tta_model).eval().test_step(pseudo_collate([data]))
+    assert found.pred_sem_seg.data.shape == (1, 96, 96)
+    assert found.pred_sem_seg.data.max() < 150

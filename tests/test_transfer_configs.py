@@ -10,6 +10,7 @@ from mmengine.registry import MODELS, init_default_scope
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 FINETUNE = 'finetune/vit-{}_8xb128-coslr-{}e_in1k.py'
+LONGER = 'finetune/vit-base-p16_cmae-1600e-pre_8xb128-coslr-100e_in1k.py'
 LINEAR = 'linear/vit-{}_8xb2048-linear-coslr-90e_in1k.py'
 PARTIAL = 'partial/vit-base-p16_partial-{}_8xb128-coslr-100e_in1k.py'
 ADE20K = 'ade20k/vit-{}-p16_upernet_8xb2-amp-160k_ade20k-512x512.py'
@@ -70,6 +71,47 @@ def test_fine_tuning(size, epochs, rate, layer_decay, drop_path, parameters):
 
 
 @pytest.mark.parametrize(
+    'name',
+    sorted(file.stem for file in (CONFIGS / 'finetune').glob('*.py')),
+)
+def test_fine_tuning_regularises_as_published(name):
+    """Section 7.2 of the notes on the method; mmpretrain's files hold most of it."""
+    cfg = load(f'finetune/{name}.py')
+    warmup, cosine = cfg.param_scheduler
+    assert (warmup.type, warmup.start_factor) == ('LinearLR', 1e-4)
+    assert (cosine.type, cosine.eta_min) == ('CosineAnnealingLR', 1e-6)
+    assert warmup.convert_to_iter_based and cosine.convert_to_iter_based
+    mixup, cutmix = cfg.model.train_cfg.augments
+    assert (mixup.type, mixup.alpha) == ('Mixup', 0.8)
+    assert (cutmix.type, cutmix.alpha) == ('CutMix', 1.0)
+    head = cfg.model.head
+    assert (head.loss.type, head.loss.label_smooth_val) == ('LabelSmoothLoss', 0.1)
+    (start,) = head.init_cfg if isinstance(head.init_cfg, list) else [head.init_cfg]
+    assert (start['type'], start['std']) == ('TruncNormal', 2e-5)
+    _, crop, flip, augment, erasing, _ = cfg.train_dataloader.dataset.pipeline
+    assert (crop.scale, crop.interpolation, flip.prob) == (224, 'bicubic', 0.5)
+    assert augment.policies == 'timm_increasing'
+    assert (augment.magnitude_level, augment.num_policies) == (9, 2)
+    assert augment.magnitude_std == 0.5
+    assert (erasing.erase_prob, erasing.mode) == (0.25, 'rand')
+    assert (erasing.min_area_ratio, erasing.max_area_ratio) == (0.02, 1 / 3)
+    _, edge, middle, _ = cfg.test_dataloader.dataset.pipeline
+    assert (edge.scale, edge.interpolation) == (256, 'bicubic')
+    assert middle.crop_size == 224
+
+
+def test_after_1600_epochs_the_rate_is_half():
+    """Base rate 2.5e-4 for 256 images; nothing else differs."""
+    short = load(FINETUNE.format('base-p16', 100)).to_dict()
+    long = load(LONGER).to_dict()
+    assert long['optim_wrapper']['optimizer'].pop('lr') == pytest.approx(1e-3)
+    assert short['optim_wrapper']['optimizer'].pop('lr') == pytest.approx(2e-3)
+    for cfg in (short, long):
+        cfg['model']['backbone']['init_cfg'].pop('checkpoint')
+    assert long == short
+
+
+@pytest.mark.parametrize(
     ('size', 'width'),
     [('small-p16', 384), ('base-p16', 768), ('large-p16', 1024), ('huge-p14', 1280)],
 )
@@ -78,9 +120,14 @@ def test_linear_probing_trains_nothing_but_the_classifier(size, width):
     optim = cfg.optim_wrapper
     assert (optim.type, optim.optimizer.type) == ('AmpOptimWrapper', 'LARS')
     assert optim.optimizer.lr == pytest.approx(0.1 * 16384 / 256)
-    assert optim.optimizer.weight_decay == 0
+    assert (optim.optimizer.weight_decay, optim.optimizer.momentum) == (0, 0.9)
     assert cfg.train_dataloader.batch_size * 8 == 16384
-    assert cfg.train_cfg.max_epochs == cfg.param_scheduler[1].end == 90
+    warmup, cosine = cfg.param_scheduler
+    assert (warmup.begin, warmup.end, cosine.begin) == (0, 10, 10)
+    assert cfg.train_cfg.max_epochs == cosine.end == 90
+    assert (cosine.T_max, cosine.eta_min) == (80, 0)
+    steps = [step['type'] for step in cfg.train_dataloader.dataset.pipeline]
+    assert steps[1:-1] == ['RandomResizedCrop', 'RandomFlip']
     model = build(cfg)
     trained = {n for n, p in model.named_parameters() if p.requires_grad}
     assert trained == {'head.layers.head.weight', 'head.layers.head.bias'}
@@ -92,7 +139,9 @@ def test_linear_probing_trains_nothing_but_the_classifier(size, width):
 def test_rates_are_scaled_from_the_batch_in_the_name(name):
     """For `--auto-scale-lr` of mmpretrain and mmdet; mmseg has none."""
     gpus, each = map(int, re.search(BATCH, name).groups())
-    scaling = Config.fromfile(CONFIGS / name).get('auto_scale_lr')
+    cfg = Config.fromfile(CONFIGS / name)
+    assert cfg.train_dataloader.batch_size == each
+    scaling = cfg.get('auto_scale_lr')
     assert (scaling is None) == name.startswith('ade20k/')
     assert scaling is None or scaling.base_batch_size == gpus * each
 
@@ -101,7 +150,7 @@ def test_rates_are_scaled_from_the_batch_in_the_name(name):
 def test_partial_fine_tuning_trains_the_last_blocks(blocks):
     """And nothing else of the encoder but the norm behind the pooling."""
     cfg = load(PARTIAL.format(blocks))
-    assert cfg.optim_wrapper == load(FINETUNE.format('base-p16', 100)).optim_wrapper
+    assert cfg.optim_wrapper == load(LONGER).optim_wrapper
     cfg.model.backbone.update(
         arch=TINY, img_size=32, patch_size=8, init_cfg=None, drop_path_rate=0.9
     )
@@ -133,8 +182,26 @@ def test_partial_fine_tuning_trains_the_last_blocks(blocks):
 def test_partial_fine_tuning_ends_in_linear_probing_and_in_fine_tuning():
     probe = 'partial/vit-base-p16_partial-0_8xb2048-linear-coslr-90e_in1k.py'
     assert load(probe).to_dict() == load(LINEAR.format('base-p16')).to_dict()
-    whole = load(FINETUNE.format('base-p16', 100))
-    assert load(PARTIAL.format(12)).to_dict() == whole.to_dict()
+    assert load(PARTIAL.format(12)).to_dict() == load(LONGER).to_dict()
+
+
+def assert_upernet_schedule(cfg):
+    """Section 7.5 of the notes on the method, for the ViT and for the hybrid."""
+    warmup, poly = cfg.param_scheduler
+    assert (warmup.start_factor, warmup.begin, warmup.end) == (1e-6, 0, 1500)
+    assert (poly.type, poly.power, poly.eta_min) == ('PolyLR', 1.0, 0)
+    assert (poly.begin, poly.end) == (1500, 160000)
+    assert cfg.model.test_cfg.stride == (341, 341)
+    resize, crop = cfg.train_dataloader.dataset.pipeline[2:4]
+    assert (resize.scale, resize.ratio_range) == ((2048, 512), (0.5, 2.0))
+    assert crop.crop_size == (512, 512)
+    assert cfg.optim_wrapper.optimizer.betas == (0.9, 0.999)
+
+
+def test_upernet_of_the_hybrid_has_the_same_schedule():
+    """Its other values: test_hybrid_configs.py."""
+    cfg = load('ade20k/convvit-base_upernet_8xb2-amp-160k_ade20k-512x512.py')
+    assert_upernet_schedule(cfg)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +218,9 @@ def test_upernet(size, width, heads, blocks, outputs, drop_path):
     assert cfg.train_dataloader.batch_size * 8 == 16
     optim = cfg.optim_wrapper
     assert (optim.type, optim.optimizer.lr) == ('AmpOptimWrapper', 8e-5)
+    assert optim.optimizer.weight_decay == 0.05
     assert optim.paramwise_cfg.layer_decay_rate == 0.8
+    assert_upernet_schedule(cfg)
     assert cfg.model.backbone.drop_path_rate == drop_path
     model = build(cfg)
     backbone = model.backbone
@@ -182,8 +251,10 @@ def test_vitdet(size, epochs, layer_decay, drop_path, width, blocks):
     assert optim.paramwise_cfg.layer_decay_rate == layer_decay
     assert cfg.train_dataloader.batch_size * 32 == cfg.auto_scale_lr.base_batch_size
     assert cfg.train_dataloader.dataset.times * cfg.train_cfg.max_epochs == epochs
-    cosine = cfg.param_scheduler[1]
+    warmup, cosine = cfg.param_scheduler
+    assert (warmup.start_factor, warmup.end) == (1e-3, 250)
     assert (cosine.type, cosine.end) == ('CosineAnnealingLR', cfg.train_cfg.max_epochs)
+    assert optim.optimizer.betas == (0.9, 0.999)
     jitter, crop = cfg.train_dataloader.dataset.dataset.pipeline[2:4]
     assert (jitter.scale, jitter.ratio_range) == ((1024, 1024), (0.1, 2.0))
     assert crop.crop_size == (1024, 1024)

@@ -171,4 +171,4 @@ def test_mim_search_finds_them(tmp_path, index):
     for model in index.models:
         assert f"'{model.name}'" in out
     out = search('--model', 'cmae fine-tuning', '--field', 'epochs')
-    assert out.count('config id') == 5
+    assert out.count('config id') == 6

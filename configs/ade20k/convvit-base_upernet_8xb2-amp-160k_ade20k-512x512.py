@@ -5,7 +5,9 @@
 #     --launcher pytorch --gpus 8 \
 #     --cfg-options model.backbone.init_cfg.checkpoint=<epoch_1600.pth>
 # Test:    mim test mmsegmentation <this file> --checkpoint <iter_160000.pth>
-# Cost:    160k iterations of 16 images of 512x512.
+#          Multi-scale + flip: add --tta
+# Cost:    160k iterations of 16 images of 512x512. The test with --tta looks at each
+#          image 12 times.
 # Expect:  52.5 mIoU (paper, hybrid; after how many epochs of pre-training is
 #          unknown; not yet measured by us). ConvMAE-B: 51.7 (ConvMAE's README).
 # CMAE's settings are unknown; ConvMAE's stand in: rate 1e-4, layer decay 0.75, drop
