@@ -22,8 +22,8 @@ import click
     '--compare',
     type=click.Path(path_type=Path),
     multiple=True,
-    help='Another run, such as a segmentation that starts from this one: its results '
-    'and drawn pictures are shown, too. As often as needed.',
+    help='Another run, such as a segmentation that starts from this one, or the folder '
+    'of a probe: its results and drawn pictures are shown, too. As often as needed.',
 )
 @click.option(
     '--html',

@@ -15,6 +15,7 @@ from mmengine.registry import RUNNERS
 from cmae_mm.engine.valid_checkpoint import newest_valid
 from cmae_mm.guards.refusal import refuse
 from cmae_mm.guards.settings import check_config, own_names
+from cmae_mm.origin import COMPOSED_FROM, origin_of
 
 from . import choices
 from .pictures import Pictures, look_at
@@ -218,9 +219,10 @@ def write_config(
     cfg.load_from = asked['load_from']
     cfg.merge_from_dict(wishes)
     refuse(check_config(cfg))
+    origin = origin_of(cfg)
     for name in own_names(cfg):  # the packaged files have used them
         cfg.pop(name)
-    cfg.work_dir, cfg[ASKED] = str(out), asked
+    cfg.work_dir, cfg[ASKED], cfg[COMPOSED_FROM] = str(out), asked, origin
     out.mkdir(parents=True, exist_ok=True)
     cfg.dump(out / 'config.py')
     if torch.cuda.device_count() > 1:

@@ -2,7 +2,7 @@
 
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,15 @@ from cmae_mm.engine.valid_checkpoint import obstacle
 from cmae_mm.version import __version__
 
 from .blocks import Table, sentence, table, text
-from .recipes import changed_settings, expectations, find_recipe
+from .figures import SCORES, final_figures
+from .probed import Probe, probe_table
+from .recipes import (
+    Expected,
+    changed_settings,
+    composed_from,
+    expectations,
+    find_recipe,
+)
 from .records import Run, read_ends
 
 _MOST_TEXT = 30_000  # letters of a config; lists of files make some endless
@@ -35,8 +43,10 @@ def facts_of(run: Run, meta: Mapping[str, Any]) -> dict[str, str]:
     """
     identity = meta.get('run') or {}
     settings, iterations = _settings(run), _last_iteration(run, meta)
+    origin = composed_from(run)
     facts = {
-        'config': run.name,
+        'config': None if origin else run.name,
+        'composed from': origin,
         **_versions(run),
         **(meta.get('versions') or {}),
         'device': _device(run),
@@ -165,13 +175,19 @@ def _number(value: Any) -> str | None:
     return f'{value:,}' if isinstance(value, int) else None
 
 
-def lineage_card(run: Run, others: list[Run], facts: Mapping[str, str]) -> str:
+def lineage_card(
+    run: Run,
+    others: list[Run],
+    facts: Mapping[str, str],
+    probes: Sequence[Probe] = (),
+) -> str:
     """Facts, results beside the expected ones, and the settings, as HTML.
 
     Args:
         run (Run): The run.
         others (list[Run]): Runs that were built on it, or stand beside it.
         facts (Mapping): See :func:`facts_of`.
+        probes (Sequence[Probe]): Of its weights.
     """
     rows = ''.join(
         f'<div><dt>{text(name)}</dt><dd>{text(fact)}</dd></div>'
@@ -180,38 +196,59 @@ def lineage_card(run: Run, others: list[Run], facts: Mapping[str, str]) -> str:
     return (
         f'<dl class="facts">{rows}</dl>'
         f'<h3>Results beside the expected ones</h3>{_results([run, *others])}'
-        f'{_changes(run)}{_config_text(run)}'
+        f'{"".join(map(probe_table, probes))}{_changes(run)}{_config_text(run)}'
     )
 
 
 def _results(runs: list[Run]) -> str:
-    """Each figure of the recipes, whose it is, and whether it was met."""
-    rows = []
+    """Each figure of the recipes, whose it is, and whether it was met; then the rest.
+
+    The rest are results of the runs that no recipe has a figure of.
+    """
+    rows, expected = [], []
     for run in runs:
         recipe = find_recipe(run)
-        for figure in expectations(run, recipe) if recipe else []:
-            here = 'none' if figure.measured is None else f'{figure.measured:.1f}'
-            rows.append(
-                [
-                    run.name,
-                    f'{figure.metric.split(" (")[0]} ({figure.dataset})',
-                    f'{figure.value:g}',
-                    figure.whose,
-                    here,
-                    (figure.verdict, 'best' if figure.met else 'warn'),
-                ]
-            )
-    if not rows:
-        return sentence(
+        figures = expectations(run, recipe) if recipe else []
+        covered = {figure.place for figure in figures}
+        scores = {name: SCORES[name] for name in SCORES if name not in covered}
+        rows += [_beside(run, figure) for figure in figures]
+        rows += [
+            [run.name, words, 'none known', '', f'{value:.1f}', '']
+            for words, value in final_figures(run, scores).items()
+        ]
+        expected += figures
+    header = ['run', 'measure', 'expected', 'whose figure', 'here', 'verdict']
+    drawn = table(Table(header, rows)) if rows else ''
+    if not expected:
+        return drawn + sentence(
             'No figures of others are known for this config: it is none of our '
             'recipes, or one without a published result.'
         )
-    header = ['run', 'measure', 'expected', 'whose figure', 'here', 'verdict']
-    note = (
+    notes = [
         'A figure is met only if the run reaches all of it. Figures of others belong '
-        'to the recipe at its full length; what was changed is listed below.'
-    )
-    return table(Table(header, rows)) + f'<p class="lead">{text(note)}</p>'
+        'to the recipe with its network and at its full length; what was changed is '
+        'listed below.'
+    ]
+    if any(figure.own_images for figure in expected):
+        notes.append(
+            'Runs of cmae pretrain, segment and detect have images of their own, and '
+            'the figures expected of them are of the data set in brackets at full '
+            'size. They stand here to be known, not to be compared.'
+        )
+    return drawn + ''.join(f'<p class="lead">{text(note)}</p>' for note in notes)
+
+
+def _beside(run: Run, figure: Expected) -> list:
+    """A row: what others reached, and this run."""
+    whole = 'all of ' if figure.own_images else ''
+    return [
+        run.name,
+        f'{figure.metric.split(" (")[0]} ({whole}{figure.dataset})',
+        f'{figure.value:g}',
+        figure.whose,
+        'none' if figure.measured is None else f'{figure.measured:.1f}',
+        (figure.verdict, 'best' if figure.met else 'warn'),
+    ]
 
 
 def _changes(run: Run) -> str:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from .probed import read_probe
+
 MONITOR = 'monitor_'  # begins the names of the pictures of the monitor hook
 _PICTURE = re.compile(r'(.+)_(\d+)\.png')
 _STAMP = '%Y%m%d_%H%M%S'
@@ -181,6 +183,11 @@ def _describe_no_run(folder: Path) -> str:
     children = sorted(folder.iterdir())
     if not children:
         return f'{folder} is empty. Name the folder that a run wrote to, its work_dir.'
+    if read_probe(folder):
+        return (
+            f'{folder} is no run, but holds what cmae probe found. Name the run that '
+            f'was probed, and this folder behind --compare.'
+        )
     runs = [child.name for child in children if child.is_dir() and _starts(child)]
     if runs:
         more = ', ...' if len(runs) > 8 else ''

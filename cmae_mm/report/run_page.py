@@ -5,30 +5,17 @@ from pathlib import Path
 
 from .blocks import sentence, text
 from .examples import example_pictures
+from .figures import LOSSES, SCORES, final_figures
 from .inside import look_inside
 from .lapse import time_lapse
 from .lineage import checkpoint_meta, facts_of, lineage_card, now_in_words
 from .page import Section, write_page
 from .plots import shorten
+from .probed import read_probe
 from .records import Run, read_run
 from .training import training_curves
 
 _FIGURES = 6  # in large type
-# What a reader wants to know first: names of numbers, and words for them.
-_HEADLINES = {
-    'knn/top1': 'k-NN, top-1 %',
-    'monitor/knn_top1': 'k-NN, top-1 %',
-    'monitor/linear_top1': 'linear probe, top-1 %',
-    'accuracy/top1': 'top-1 accuracy, %',
-    'mIoU': 'mIoU, %',
-    'coco/bbox_mAP': 'box AP, %',
-    'coco/segm_mAP': 'mask AP, %',
-    'loss_reconstruction': 'reconstruction loss',
-    'loss_contrastive': 'contrastive loss',
-    'acc_contrastive': 'contrastive accuracy',
-    'loss': 'loss',
-}
-_SHARES = ('coco/bbox_mAP', 'coco/segm_mAP')  # told in percent by everybody
 _FACTS = {'images seen': 'images seen', 'took': 'training time'}
 
 
@@ -49,7 +36,7 @@ def write_report(
             data of the run itself.
         html (str | Path, optional): The page. Defaults to ``out/report.html``.
         compare (Sequence[str | Path]): ``work_dir`` of runs built on this one, whose
-            pictures and results are shown, too.
+            pictures and results are shown, too; and folders of probes.
 
     Returns:
         Path: The page.
@@ -59,7 +46,9 @@ def write_report(
         ValueError: If a folder holds no record of a run.
     """
     run = read_run(out)
-    others = [read_run(folder) for folder in compare]
+    found = {folder: read_probe(folder) for folder in compare}
+    probes = [probe for probe in found.values() if probe is not None]
+    others = [read_run(folder) for folder, probe in found.items() if probe is None]
     checkpoint, data = (Path(p) if p is not None else None for p in (checkpoint, data))
     if checkpoint is not None and not checkpoint.is_file():
         raise FileNotFoundError(
@@ -78,7 +67,8 @@ def write_report(
     ]
     if examples := example_pictures([run, *others]):
         sections.append(Section('examples', 'Examples', examples))
-    sections.append(Section('lineage', 'Lineage', lineage_card(run, others, facts)))
+    lineage = lineage_card(run, others, facts, probes)
+    sections.append(Section('lineage', 'Lineage', lineage))
     footer = f'{now_in_words()} It holds small copies of the pictures it shows.'
     path = Path(html) if html is not None else run.folder / 'report.html'
     return write_page(path, run.name, _header(run, facts), sections, footer)
@@ -101,11 +91,8 @@ def _header(run: Run, facts: Mapping[str, str]) -> str:
 
 def _figures(run: Run, facts: Mapping[str, str]) -> list[tuple[str, str]]:
     """The final figures and words for them, the most telling first."""
-    found: dict[str, str] = {}
-    for name, words in _HEADLINES.items():
-        value = run.last(name)
-        if value is not None and words not in found:
-            found[words] = shorten(value * (100 if name in _SHARES else 1))
+    values = final_figures(run, SCORES | LOSSES)
+    found = {words: shorten(value) for words, value in values.items()}
     if 'reconstruction loss' in found:
         found.pop('loss', None)  # the sum of those beside it
     items = list(found.items())[: _FIGURES - len(_FACTS)]

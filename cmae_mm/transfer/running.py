@@ -21,6 +21,7 @@ from mmengine.runner import Runner
 from cmae_mm.dependencies import TRANSFER, mim_name, module_version
 from cmae_mm.engine.valid_checkpoint import newest_valid, read_valid
 from cmae_mm.guards.readers import TOP_LEVEL
+from cmae_mm.origin import COMPOSED_FROM, origin_of
 
 from .examples import save_examples
 
@@ -126,7 +127,7 @@ def write_config(cfg: Config, out: Path) -> Path:
     """Write what a runner reads of a config, without the helpers of its bases.
 
     Args:
-        cfg (Config): Composed.
+        cfg (Config): Composed from a packaged one, whose name is written, too.
         out (Path): Folder.
 
     Returns:
@@ -134,7 +135,8 @@ def write_config(cfg: Config, out: Path) -> Path:
     """
     out.mkdir(parents=True, exist_ok=True)
     file = out / 'config.py'
-    Config({name: cfg[name] for name in cfg if name in TOP_LEVEL}).dump(file)
+    settings = {name: cfg[name] for name in cfg if name in TOP_LEVEL}
+    Config(settings | {COMPOSED_FROM: origin_of(cfg)}).dump(file)
     return file
 
 

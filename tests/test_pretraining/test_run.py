@@ -94,6 +94,18 @@ def test_a_config_of_a_user_keeps_its_own(tmp_path):
     assert cfg.asked == ASKED | dict(config=file, batch=64)
 
 
+def test_the_recipe_stands_in_the_config(tmp_path):
+    """By it the report finds what others reached."""
+    first = write(tmp_path / 'a', arch='vit-small')
+    name = 'cmae_vit-small-p16_32xb128-amp-coslr-300e_in1k'
+    assert first.composed_from == name
+    again = write(tmp_path / 'b', config=str(tmp_path / 'a/config.py'))
+    assert again.composed_from == name
+    own = tmp_path / 'own.py'
+    own.write_text(f"_base_ = '{tmp_path / 'a/config.py'}'\ncomposed_from = None\n")
+    assert write(tmp_path / 'c', config=str(own)).composed_from == 'own'
+
+
 def test_a_run_is_known_again(tmp_path):
     assert find_run(tmp_path / 'new', ASKED) is None
     assert find_run(tmp_path, ASKED) is None, 'an empty folder is as good'

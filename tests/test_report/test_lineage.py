@@ -92,6 +92,58 @@ def test_figures_are_met_unmet_or_not_measured(recipe_run):
     assert figure.verdict == 'unmet (-4.0)' and figure.whose == 'ours'
 
 
+@pytest.fixture
+def composed_run(tmp_path, steps, write_part):
+    """Make a run as our commands leave it: config.py, which names its recipe."""
+
+    def make(name, origin, result=(), settings=''):
+        part = write_part(
+            tmp_path / name, '20260101_100000', [*steps(1, 2), dict(result, step=2)]
+        )
+        for file in (tmp_path / name / 'config.py', part / 'vis_data/config.py'):
+            file.write_text(f"composed_from = '{origin}'\n{settings}")
+        return read_run(tmp_path / name)
+
+    return make
+
+
+VITDET = 'mask-rcnn_vitdet-base-p16_32xb2-amp-lsj-100e_coco'
+
+
+def test_a_composed_run_finds_its_recipe_and_meets_nothing_on_own_images(composed_run):
+    run = composed_run(
+        'ships', VITDET, {'coco/bbox_mAP': 0.9, 'coco/segm_mAP': 0.25, 'lr': 1.0}
+    )
+    boxes, masks = expectations(run, find_recipe(run))
+    assert (boxes.value, boxes.measured) == (52.4, pytest.approx(90.0))
+    assert not boxes.met and boxes.verdict == 'no verdict: own images'
+    assert not masks.met and masks.verdict == 'unmet (-21.5), own images'
+    facts = facts_of(run, {})
+    assert facts['composed from'] == VITDET and 'config' not in facts
+    card = lineage_card(run, [], facts)
+    assert '(all of COCO)' in card and 'at full size' in card and '>met' not in card
+
+
+def test_a_composed_pretraining_beside_the_figures_of_imagenet(composed_run):
+    name = 'cmae_vit-base-p16_32xb128-amp-coslr-300e_in1k'
+    run = composed_run(
+        'photos', name, settings='asked = dict(batch=8)\ntest_dataloader = None\n'
+    )
+    card = lineage_card(run, [], facts_of(run, {}))
+    assert '(all of ImageNet-1k)' in card and 'not measured' in card
+    changed = changed_settings(run, find_recipe(run))
+    assert changed == [('test_dataloader', '6 settings', 'not set')]
+
+
+def test_results_that_no_recipe_has_a_figure_of_are_shown(composed_run, resumed):
+    recipe = 'vit-small-p16_upernet_8xb2-amp-160k_ade20k-512x512'
+    street = composed_run('street', recipe, dict(mIoU=41.26))
+    card = lineage_card(read_run(resumed), [street], {})
+    cells = '<td>mIoU, %</td><td>none known</td><td></td><td>41.3</td>'
+    assert f'<th scope="row">street</th>{cells}' in card
+    assert 'No figures of others' in card
+
+
 def test_another_training_is_not_taken_for_the_one_that_is_asked_for(recipe_run):
     """Of pre-training, the paper tells the accuracy after fine-tuning."""
     name = 'cmae_vit-base-p16_32xb128-amp-coslr-300e_in1k'

@@ -82,6 +82,8 @@ def test_upernet_for_every_encoder(size, few_scenes, tmp_path):
     cfg, model = reload(cfg, tmp_path)
     small = size in ('cifar', 'nano', 'tiny')
     assert crop == (256 if small else 300 // encoder.patch * encoder.patch)
+    recipe = upernet.choose_recipe(encoder).config
+    assert cfg.composed_from == Path(recipe).stem, 'the report looks it up'
     rate, base = (2e-3, 8) if small else (1e-4 if size == 'hybrid' else 8e-5, 16)
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(rate * 4 / base)
     assert f'{rate:.3g} for {base} images' in said
@@ -109,6 +111,7 @@ def test_mask_rcnn_for_every_encoder(size, few_scenes, tmp_path):
     cfg, said = mask_rcnn.compose_mask_rcnn(encoder, data, 10, 4, 512, on_gpu=False)
     cfg, model = reload(cfg, tmp_path)
     small = size in ('cifar', 'nano', 'tiny')
+    assert cfg.composed_from == Path(mask_rcnn.choose_recipe(encoder).config).stem
     base = 8 if small else 32 if size == 'hybrid' else 64
     rate = 1e-3 if small else 8e-5 if size == 'hybrid' else 1e-4
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(rate * 4 / base)
