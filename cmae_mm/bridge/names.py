@@ -139,6 +139,28 @@ def part_of(weights: Weights, prefix: str) -> Weights:
     return {k[len(start) :]: v for k, v in weights.items() if k.startswith(start)}
 
 
+def shape_of(weights: Weights, name: str, axes: int) -> tuple[int, ...]:
+    """Shape of a tensor without which nothing can be built.
+
+    Args:
+        weights (dict[str, Tensor]): Tensors by their names.
+        name (str): Of the tensor.
+        axes (int): How many it must have.
+
+    Raises:
+        ConversionError: If it is missing, empty, or has another number of axes.
+    """
+    if name not in weights:
+        raise ConversionError(f'{name} is missing.')
+    shape = tuple(weights[name].shape)
+    if len(shape) != axes or not all(shape):
+        raise ConversionError(
+            f'{name} is a tensor of the shape {shape}; {axes} axes are expected, none '
+            'of length 0. The file is damaged, or of another network.'
+        )
+    return shape
+
+
 def with_prefix(weights: Weights, prefix: str) -> Weights:
     """The same tensors as a part of something larger."""
     return {f'{prefix}.{name}': tensor for name, tensor in weights.items()}

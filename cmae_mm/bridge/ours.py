@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from mmpretrain.models import VisionTransformer
-from mmpretrain.models.necks import MAEPretrainDecoder
 
 from cmae_mm.engine.config_text import read_settings
 from cmae_mm.engine.source_grid import grid_of
@@ -17,6 +16,7 @@ from .files import read_checkpoint, weights_of, write_weights
 from .hybrid import HybridSize, is_hybrid, measure_hybrid
 from .images import ImageRules, rules_of_file, rules_of_run
 from .names import PARTS, Weights, part_of, with_prefix
+from .parts import check_parts
 from .source import Features, Source
 from .vit import Hints, ViTSize, measure
 
@@ -124,8 +124,7 @@ def write(source: Source, path: Path) -> tuple[Features, list[str]]:
     """
     write_weights(source.weights, path, _meta(source))
     written = read_checkpoint(path)['state_dict']
-    if decoder := part_of(written, 'pixel_decoder'):
-        load_strictly(_decoder_like(decoder), decoder, 'pixel_decoder')
+    check_parts(written, source.size)
     if target := part_of(written, 'target_backbone'):
         network = build_backbone(source.size, 'ln1.weight' in target, pooled=False)
         load_strictly(network, target, 'target_backbone')
@@ -218,21 +217,3 @@ def _meta(source: Source) -> dict:
         'licence': source.licence,
         **({'images': source.rules.said()} if source.rules else {}),
     }
-
-
-def _decoder_like(weights: Weights) -> MAEPretrainDecoder:
-    """An untrained decoder with tensors of the same shapes."""
-    for name in ('decoder_embed.weight', 'decoder_pos_embed', 'decoder_pred.weight'):
-        if name not in weights:
-            raise ConversionError(f'pixel_decoder is incomplete: {name} is missing.')
-    width, embed_dim = weights['decoder_embed.weight'].shape
-    hidden = len(weights.get('decoder_blocks.0.ffn.layers.0.0.weight', ()))
-    return MAEPretrainDecoder(
-        num_patches=weights['decoder_pos_embed'].shape[1] - 1,
-        embed_dim=embed_dim,
-        decoder_embed_dim=width,
-        decoder_depth=sum(name.endswith('.ln1.weight') for name in weights),
-        decoder_num_heads=1,  # leaves no trace in the tensors
-        mlp_ratio=(hidden + 0.5) / width,  # is rounded down after multiplication
-        predict_feature_dim=len(weights['decoder_pred.weight']),
-    )
