@@ -194,12 +194,7 @@ def _notes(source: Source, target: str) -> list[str]:
             f'for the very same features build it with {build}'
         )
     if target == 'timm':
-        notes.append(
-            f'build it with VisionTransformer(img_size={size.image}, '
-            f'patch_size={size.patch}, in_chans={size.channels}, '
-            f'embed_dim={size.width}, depth={size.depth}, num_heads={size.heads}, '
-            f'mlp_ratio={size.hidden / size.width:g}, num_classes=0)'
-        )
+        notes.append(f'build it with {_timm_line(size)}')
     if target == 'timm' and rules:
         notes.append(
             f'it tells no mean and std; of {rules.order.upper()} from 0 to 255 they '
@@ -210,6 +205,19 @@ def _notes(source: Source, target: str) -> list[str]:
             'load it with ViTModel.from_pretrained(DST, add_pooling_layer=False)'
         )
     return notes
+
+
+def _timm_line(size: ViTSize) -> str:
+    """How timm builds a network of this size."""
+    # timm multiplies by the width again, and rounds down.
+    uneven = size.hidden % size.width
+    ratio = (size.hidden + 0.5) / size.width if uneven else size.hidden // size.width
+    pool = "global_pool='avg', " if size.pooled else ''
+    return (
+        f'VisionTransformer(img_size={size.image}, patch_size={size.patch}, '
+        f'in_chans={size.channels}, embed_dim={size.width}, depth={size.depth}, '
+        f'num_heads={size.heads}, mlp_ratio={ratio}, {pool}num_classes=0)'
+    )
 
 
 def count(names: Iterable[str]) -> dict[str, int]:

@@ -31,6 +31,12 @@ def ours(file, **kwargs):
     return model
 
 
+def as_noted(done):
+    """The network that a conversion says how to build."""
+    (note,) = [note for note in done.notes if note.startswith('build it with ')]
+    return eval(note.removeprefix('build it with '), vars(vit)).eval()
+
+
 def test_features_equal_those_of_timm_at_224(tmp_path, randomise):
     theirs = stock(randomise, num_classes=7)
     torch.save(theirs.state_dict(), tmp_path / 'timm.pth')
@@ -109,9 +115,21 @@ def test_a_fine_tuned_norm_after_the_mean_comes_over(tmp_path, randomise):
         rtol=0,
         atol=1e-5,
     )
-    convert(tmp_path / 'ours.pth', tmp_path / 'back.pth', 'cmae-mm', 'timm')
+    done = convert(tmp_path / 'ours.pth', tmp_path / 'back.pth', 'cmae-mm', 'timm')
     back = torch.load(tmp_path / 'back.pth', weights_only=True)
     assert 'fc_norm.weight' in back and 'norm.weight' not in back
+    model = as_noted(done)
+    model.load_state_dict(back, strict=True)
+    torch.testing.assert_close(model(images), pooled(images)[-1], rtol=0, atol=1e-5)
+
+
+def test_the_noted_line_builds_mlps_of_any_width(tmp_path, randomise):
+    theirs = stock(randomise, num_classes=0, mlp_ratio=205.5 / 64)
+    torch.save(theirs.state_dict(), tmp_path / 'timm.pth')
+    convert(tmp_path / 'timm.pth', tmp_path / 'ours.pth', 'timm', 'cmae-mm', heads=4)
+    done = convert(tmp_path / 'ours.pth', tmp_path / 'back.pth', 'cmae-mm', 'timm')
+    back = torch.load(tmp_path / 'back.pth', weights_only=True)
+    as_noted(done).load_state_dict(back, strict=True)
 
 
 def test_a_vit_with_more_in_it_is_refused(tmp_path, randomise):
