@@ -117,7 +117,7 @@ def convert(
         parts=count(found.weights.keys() - set(rest)),
         left_out=count([*found.left_out, *rest]),
         difference=difference,
-        notes=[*found.notes, *_notes(found, target)],
+        notes=[*found.notes, *_notes(found, source, target)],
         licence=found.licence,
     )
 
@@ -174,9 +174,9 @@ def _check_arguments(
         )
 
 
-def _notes(source: Source, target: str) -> list[str]:
+def _notes(found: Source, source: str, target: str) -> list[str]:
     """What the written file does not say itself."""
-    size, rules = source.size, source.rules
+    size, rules = found.size, found.rules
     notes = [*rules.notes] if rules else []
     if size.heads_assumed:
         notes.append(
@@ -195,6 +195,12 @@ def _notes(source: Source, target: str) -> list[str]:
         )
     if target == 'timm':
         notes.append(f'build it with {_timm_line(size)}')
+    if (source == 'timm') != (target == 'timm'):
+        height, width = size.image
+        notes.append(
+            f'compared at {height}x{width}; for other sizes timm stretches the '
+            'positions otherwise, and features differ (docs/take-along.md)'
+        )
     if target == 'timm' and rules:
         notes.append(
             f'it tells no mean and std; of {rules.order.upper()} from 0 to 255 they '

@@ -41,6 +41,7 @@ def test_features_equal_those_of_vit_at_224_and_512x384(tmp_path, randomise, end
     assert done.difference < 1e-5
     assert done.parts == {'backbone': 30} and done.left_out == {'pooler': 2}
     assert any('eps' in note for note in done.notes)
+    assert not any('other sizes' in note for note in done.notes)
     model = ours(tmp_path / 'ours.pth')
     for height, width in [(224, 224), (512, 384)]:
         images = torch.randn(1, 3, height, width)

@@ -37,6 +37,12 @@ def as_noted(done):
     return eval(note.removeprefix('build it with '), vars(vit)).eval()
 
 
+def says_other_sizes_differ(done):
+    height, width = done.size.image
+    words = f'compared at {height}x{width}; for other sizes timm'
+    return any(note.startswith(words) for note in done.notes)
+
+
 def test_features_equal_those_of_timm_at_224(tmp_path, randomise):
     theirs = stock(randomise, num_classes=7)
     torch.save(theirs.state_dict(), tmp_path / 'timm.pth')
@@ -44,6 +50,7 @@ def test_features_equal_those_of_timm_at_224(tmp_path, randomise):
         tmp_path / 'timm.pth', tmp_path / 'ours.pth', 'timm', 'cmae-mm', heads=4
     )
     assert done.difference < 1e-5
+    assert says_other_sizes_differ(done)
     assert done.parts == {'backbone': 30} and done.left_out == {'head': 2}
     images = torch.randn(2, 3, 224, 224)
     torch.testing.assert_close(
@@ -94,7 +101,8 @@ def test_the_way_to_timm_and_back_changes_no_bit(tmp_path, make_source, mae_weig
         middle, back = tmp_path / 'ours.pth', tmp_path / f'back.{ending}'
         source = make_source('timm')
         convert(source, middle, 'timm', 'cmae-mm', heads=2, force=True)
-        convert(middle, back, 'cmae-mm', 'timm')  # the heads stand in the file
+        done = convert(middle, back, 'cmae-mm', 'timm')  # the heads stand in the file
+        assert says_other_sizes_differ(done)
         again = tmp_path / 'again.pth'
         convert(back, again, 'timm', 'cmae-mm', heads=2, force=True)
         weights = torch.load(again, weights_only=True)['state_dict']
