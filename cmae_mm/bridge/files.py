@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -166,13 +167,23 @@ def write_weights(weights: Weights, path: Path, meta: dict | None = None) -> Non
         torch.save({'meta': {'bridge': meta}, 'state_dict': weights}, path)
 
 
+# What a folder of Hugging Face holds for one model: those of an older model beside
+# new weights would be taken for theirs.
+_OF_A_MODEL = re.compile(
+    r'preprocessor_config\.json'
+    r'|model(-\d+-of-\d+)?\.safetensors(\.index\.json)?'
+    r'|pytorch_model(-\d+-of-\d+)?\.bin(\.index\.json)?'
+)
+
+
 @contextmanager
 def finished_only(target: Path) -> Iterator[Path]:
     """A place to write to, which becomes the target when all went well.
 
     Args:
         target (Path): File or folder to be. A file that is there is replaced; of a
-            folder that is there, the files of the same names are.
+            folder that is there, the files of the same names are, and what is left of
+            another model of Hugging Face is removed.
 
     Yields:
         Path: Of the same name, in a folder of its own that is removed at the end.
@@ -190,6 +201,7 @@ def finished_only(target: Path) -> Iterator[Path]:
             shutil.copymode(usual, file)
             flush(file)
         if target.is_dir():
+            _remove_other_model(target, {file.name for file in place.iterdir()})
             for file in place.iterdir():
                 os.replace(file, target / file.name)
         else:
@@ -197,3 +209,10 @@ def finished_only(target: Path) -> Iterator[Path]:
         flush(target.parent)  # or the new name might not survive a power cut
     finally:
         shutil.rmtree(folder)
+
+
+def _remove_other_model(folder: Path, new: set[str]) -> None:
+    """Remove files of a model that are not among the new ones."""
+    for file in list(folder.iterdir()):
+        if _OF_A_MODEL.fullmatch(file.name) and file.name not in new:
+            file.unlink()

@@ -5,7 +5,7 @@ import torch
 from mmpretrain.models import VisionTransformer
 from mmpretrain.models.necks import MAEPretrainDecoder
 
-from cmae_mm.bridge import ConversionError, convert
+from cmae_mm.bridge import ConversionError, UsageError, convert
 from cmae_mm.bridge.names import part_of
 
 transformers = pytest.importorskip('transformers')
@@ -103,6 +103,32 @@ def test_what_is_written_opens_in_transformers(tmp_path, make_source):
     back = torch.load(tmp_path / 'back.pth', weights_only=True)['state_dict']
     original = torch.load(source, weights_only=True)['state_dict']
     assert all(torch.equal(back[name], original[name]) for name in back)
+
+
+def test_nothing_of_an_older_model_stays_beside_the_new_one(tmp_path, make_source):
+    source, folder = make_source('cmae-mm'), tmp_path / 'out'
+    convert(source, folder, 'cmae-mm', 'hf', heads=2)
+    old = (
+        'preprocessor_config.json',
+        'pytorch_model.bin',
+        'pytorch_model-00001-of-00002.bin',
+        'pytorch_model.bin.index.json',
+        'model-00001-of-00002.safetensors',
+        'model.safetensors.index.json',
+    )
+    mine = ('README.md', 'model.bin', 'my_model.safetensors')
+    for name in (*old, *mine):
+        (folder / name).write_text('old')
+    with pytest.raises(UsageError, match='--force'):
+        convert(source, folder, 'cmae-mm', 'hf', heads=2)
+    assert all((folder / name).is_file() for name in old)
+    convert(source, folder, 'cmae-mm', 'hf', heads=2, force=True)
+    assert {file.name for file in folder.iterdir()} == {
+        'config.json',
+        'model.safetensors',
+        *mine,
+    }
+    transformers.ViTModel.from_pretrained(folder, add_pooling_layer=False)
 
 
 @pytest.mark.parametrize(
