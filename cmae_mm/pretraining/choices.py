@@ -41,15 +41,12 @@ def choose_views(cfg: Config, arch: str, pictures: Pictures) -> str:
 
 
 def choose_data(cfg: Config, pictures: Pictures) -> None:
-    """The folder in the place of the recipe's images; no test, which needs labels."""
+    """The folder in the place of the recipe's images."""
     cfg.train_dataloader.dataset = dict(
         type='cmae_mm.UnlabelledImages',
         data_root=pictures.folder,
         pipeline=pipeline_of(cfg),
     )
-    for name in ('dataloader', 'cfg', 'evaluator'):
-        cfg[f'test_{name}'] = None
-        cfg[f'val_{name}'] = None
     cores = os.cpu_count() or 1
     if hasattr(os, 'sched_getaffinity'):
         cores = len(os.sched_getaffinity(0))

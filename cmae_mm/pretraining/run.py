@@ -18,6 +18,7 @@ from cmae_mm.guards.settings import check_config, own_names
 from cmae_mm.origin import COMPOSED_FROM, origin_of
 
 from . import choices
+from .accuracy import keep_labelled, measure_by_folder
 from .pictures import Pictures, look_at
 from .quiet import quiet_building
 from .recipes import check_arch, load_recipe, read_config
@@ -46,12 +47,14 @@ def pretrain(
     arguments, the run goes on from its newest checkpoint that is whole.
 
     Args:
-        folder (str | Path): Images at any depth; labels are not needed.
+        folder (str | Path): Images at any depth; labels are not needed. By class
+            folders in ``train`` and ``val`` the run's accuracies are measured.
         out (str | Path): Folder of the run: empty, not there yet, or of the same run.
         arch (str, optional): A name of ``cmae_mm.pretraining.recipes.RECIPES``.
             Defaults to vit-small with a GPU, to vit-tiny without.
         config (str | Path, optional): A pre-training config in the place of ``arch``;
-            its images are replaced.
+            its images are replaced, but those of its validation and test stay, if they
+            are there.
         epochs (int, optional): 1 or more. Defaults to the recipe's.
         batch (int, optional): Images of a step, from 2 to the number of images.
             Defaults to what images and memory allow.
@@ -202,6 +205,8 @@ def write_config(
         tell('network', f'{arch}: {why}')
         choices.choose_data(cfg, pictures)
         tell('views', choices.choose_views(cfg, arch, pictures))
+        if measured := measure_by_folder(cfg, Path(pictures.folder)):
+            tell('accuracy', measured)
         tell('precision', choices.choose_precision(cfg))
     tell('epochs', choices.choose_epochs(cfg, asked['epochs']))
     if asked['batch'] is None:
@@ -218,6 +223,9 @@ def write_config(
         choices.choose_intervals(cfg, pictures)
     cfg.load_from = asked['load_from']
     cfg.merge_from_dict(wishes)
+    if asked['config']:
+        for line in keep_labelled(cfg):
+            tell('accuracy', line)
     refuse(check_config(cfg))
     origin = origin_of(cfg)
     for name in own_names(cfg):  # the packaged files have used them

@@ -70,6 +70,13 @@ def read_class_folders(folder: str | Path, seed: int = 0) -> ClassFolders:
     )
 
 
+def has_parts(root: Path) -> bool:
+    """Whether a folder holds ``train`` and one of ``val``, ``validation``, ``test``."""
+    return (root / 'train').is_dir() and any(
+        (root / name).is_dir() for name in _TEST_NAMES
+    )
+
+
 def _two_parts(root: Path) -> ClassFolders:
     """Where ``train`` and ``val`` are given."""
     names = [name for name in _TEST_NAMES if (root / name).is_dir()]
