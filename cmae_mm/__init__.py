@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from .dependencies import check_dependencies
 from .version import __version__
 
-
 # Why the package cannot work, kept for the console script; elsewhere it is raised.
 start_error: Exception | None = None
 

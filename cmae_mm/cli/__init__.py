@@ -51,7 +51,8 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     context_settings=dict(help_option_names=['-h', '--help']),
     epilog='With --debug, an error shows its traceback. Exit codes: 0 all is well, '
-    '1 something is wrong and said, 2 the command line was not understood.',
+    '1 something is wrong and said, 2 the command line was not understood, 75 a signal '
+    'ended a training in order, and the same command goes on with it.',
 )
 @click.version_option(__version__, prog_name='cmae')
 def cmae() -> None:

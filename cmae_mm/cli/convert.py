@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .options import heads, matter_of_usage
+from .options import PATH, heads, matter_of_usage
 
 # The READERS and WRITERS of cmae_mm.bridge, whose import takes seconds.
 SOURCES = ('cmae-released', 'mae', 'timm', 'hf', 'cmae-mm')
@@ -12,8 +12,8 @@ TARGETS = ('cmae-mm', 'timm', 'hf', 'safetensors')
 
 
 @click.command()
-@click.argument('src', type=click.Path(path_type=Path))
-@click.argument('dst', type=click.Path(path_type=Path))
+@click.argument('src', type=PATH)
+@click.argument('dst', type=PATH)
 @click.option(
     '--from',
     'source',

@@ -6,6 +6,8 @@ from types import ModuleType
 
 import click
 
+from .options import PATH, check_out
+
 # What the runs of the demo need beside mmpretrain: package -> name to install.
 _LIBRARIES = {'mmseg': 'mmsegmentation', 'mmdet': 'mmdet', 'mmcv': 'mmcv'}
 
@@ -13,7 +15,7 @@ _LIBRARIES = {'mmseg': 'mmsegmentation', 'mmdet': 'mmdet', 'mmcv': 'mmcv'}
 @click.command()
 @click.option(
     '--out',
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=Path('work_dirs/demo'),
     show_default=True,
     help='Where runs and report go.',
@@ -27,8 +29,7 @@ def command(out: Path) -> int:
 
     Example: cmae demo --out work_dirs/demo
     """
-    if out.exists() and not out.is_dir():
-        raise ValueError(f'{out} is a file; a folder for the runs is expected.')
+    check_out(out)
     missing = [
         name
         for package, name in _LIBRARIES.items()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .options import labelled_training
+from .options import check_out, labelled_training
 
 
 @click.command()
@@ -51,6 +51,7 @@ def command(
     from .tables import precision_table
 
     need_library('mmdet')
+    check_out(out)
     objects = read_coco(data)
     encoder = read_encoder(ckpt)
     recipe = mask_rcnn.choose_recipe(encoder)

@@ -5,23 +5,23 @@ from pathlib import Path
 
 import click
 
-from .options import heads, matter_of_usage
+from .options import PATH, check_folder, heads, matter_of_usage
 
 _SHOWN = 3  # of the images that could not be read
 
 
 @click.command()
-@click.argument('folder', type=click.Path(path_type=Path))
+@click.argument('folder', type=PATH)
 @click.option(
     '--checkpoint',
     required=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help='A checkpoint, or the folder of a run.',
 )
 @click.option(
     '--out',
     required=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help='.parquet, .npz or .csv.',
 )
 @click.option(
@@ -66,6 +66,7 @@ def command(
     from cmae_mm.features import load
     from cmae_mm.features.embedding import embed
 
+    check_folder(folder)
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     net = load(checkpoint, device, heads=heads)
     click.echo(f'{net.size}, from {net.path}')

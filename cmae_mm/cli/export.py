@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from .options import heads, matter_of_usage
+from .options import PATH, heads, matter_of_usage
 
 # Those of cmae_mm.bridge.export, whose import takes seconds.
 TARGETS = ('timm', 'hf', 'torch', 'onnx', 'safetensors')
 
 
 @click.command()
-@click.argument('ckpt', type=click.Path(path_type=Path))
+@click.argument('ckpt', type=PATH)
 @click.option(
     '--to',
     'target',
@@ -22,7 +22,7 @@ TARGETS = ('timm', 'hf', 'torch', 'onnx', 'safetensors')
 @click.option(
     '--out',
     required=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help='timm: .pth or .safetensors; hf: a folder; torch: .pt2; onnx: .onnx; '
     'safetensors: .safetensors.',
 )

@@ -10,16 +10,20 @@ from rich.text import Text
 
 from cmae_mm.bridge.contents import Contents, Part, look_into
 
+from .options import PATH
+
 _EXAMPLES = 8  # of many names
 
 
 @click.command()
-@click.argument('ckpt', type=click.Path(path_type=Path))
+@click.argument('ckpt', type=PATH)
 def command(ckpt: Path) -> int:
     """Tell what the file CKPT holds, without running anything in it.
 
     For checkpoints of torch and files of safetensors, of any origin. Exit code 1: it
     is damaged, has weights that are not finite, or asks for code.
+
+    Example: cmae inspect work_dirs/photos/epoch_300.pth
     """
     found = look_into(ckpt)
     console = Console()

@@ -22,6 +22,20 @@ def _parse(
     return parser.parse_args(['--items', *items]).items
 
 
+class _Place(click.Path):
+    """A path, as a Path. Refuses '', for which Python takes the current folder."""
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path:
+        """Read it."""
+        if value == '':
+            self.fail('is empty; expected is a path.', param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = _Place(path_type=Path)
+
 # ``--cfg-options model.mask_ratio=0.5``, as often as needed; gives a dict.
 cfg_options = click.option(
     '--cfg-options',
@@ -38,11 +52,15 @@ heads = click.option(
     help='Attention heads; default: what the file says, or those of ViT-S, B, L, H.',
 )
 
-_PATH = click.Path(path_type=Path)
 _LABELLED = (
-    click.argument('ckpt', type=_PATH),
-    click.argument('data', type=_PATH),
-    click.option('--out', type=_PATH, required=True),
+    click.argument('ckpt', type=PATH),
+    click.argument('data', type=PATH),
+    click.option(
+        '--out',
+        type=PATH,
+        required=True,
+        help='Folder of the run: new, empty, or of the same run.',
+    ),
     click.option(
         '--batch-size',
         type=click.IntRange(min=1),
@@ -67,6 +85,42 @@ def labelled_training(run: Callable) -> Callable:
     for parameter in reversed(_LABELLED):
         run = parameter(run)
     return run
+
+
+def check_out(out: Path) -> None:
+    """See that a folder can be made or is there, before any work.
+
+    Args:
+        out (Path): Where a command is to write.
+
+    Raises:
+        ValueError: If it is a file, or lies below one.
+    """
+    for place in (out, *out.parents):
+        if place.is_dir():
+            return
+        if place.exists():
+            raise ValueError(
+                f'{place} is a file; a folder for the results is expected. Give '
+                'another one.'
+            )
+
+
+def check_folder(folder: Path) -> None:
+    """See that a folder of images is there.
+
+    Args:
+        folder (Path): What a command is to read.
+
+    Raises:
+        FileNotFoundError: If there is nothing of that name.
+        ValueError: If it is a file.
+    """
+    if folder.expanduser().is_dir():
+        return
+    if folder.expanduser().exists():
+        raise ValueError(f'{folder} is a file; a folder with images is expected.')
+    raise FileNotFoundError(f'There is no folder {folder} (looked in {Path.cwd()}).')
 
 
 class _Misfit(click.ClickException):

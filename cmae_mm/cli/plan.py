@@ -4,9 +4,11 @@ from pathlib import Path
 
 import click
 
+from .options import PATH
+
 
 @click.command()
-@click.argument('config', required=False, type=click.Path(path_type=Path))
+@click.argument('config', required=False, type=PATH)
 @click.option(
     '--images',
     required=True,
@@ -41,26 +43,32 @@ def command(
 ) -> int:
     """Plan a pre-training: batch, negatives, epochs, memory, disk and time.
 
-    Trains a few steps on random images to measure speed and memory. Without CONFIG, a
-    packaged recipe is proposed. Exit code 1: the wish does not fit; it is said what
-    would have to change, and by how much.
+    Trains a few steps on random images to measure speed and memory. CONFIG is a file,
+    or the name of a packaged config; without one, a packaged recipe is proposed. Exit
+    code 1: the wish does not fit; it is said what would have to change, and by how
+    much.
 
-    Example: cmae plan configs/scenes/cmae_vit-nano-p8_bs32-8e_scenes.py --images 4000
-    --gpus 1 --hours 0.1
+    Example: cmae plan cmae_vit-nano-p8_bs32-8e_scenes.py --images 4000 --gpus 1
+    --hours 0.1
     """
+    from cmae_mm.config_files import find_config
     from cmae_mm.planning.make import make_plan
     from cmae_mm.planning.plan import Wish
     from cmae_mm.planning.report import start_command
     from cmae_mm.pretraining.pictures import look_at
 
-    count, short_side = images, None
+    if not images.strip():
+        raise ValueError('--images is empty; expected is a number, or a folder.')
+    if config is not None:
+        config = find_config(config)
+    count, short_side, folder = images, None, 'DIR'
     if not images.lstrip('-').isdigit():
         found = look_at(Path(images))
-        count, short_side = found.count, found.short_side
+        count, short_side, folder = found.count, found.short_side, images
     wish = Wish(int(count), gpus, hours, epochs, batch)
     plan = make_plan(wish, config, short_side, images_per_second)
     show(plan.rows())
-    click.echo(f'start: {start_command(plan)}')  # whole, to be copied
+    click.echo(f'start: {start_command(plan, folder)}')  # whole, to be copied
     remedies = plan.schedule.remedies()
     if remedies:
         click.echo(f'{plan.schedule.epochs} epochs do not fit. Change one of these:')

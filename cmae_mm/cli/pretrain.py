@@ -4,15 +4,15 @@ from pathlib import Path
 
 import click
 
-from .options import cfg_options
+from .options import PATH, cfg_options
 
 
 @click.command()
-@click.argument('folder', metavar='DIR', type=click.Path(path_type=Path))
+@click.argument('folder', metavar='DIR', type=PATH)
 @click.option(
     '--out',
     required=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help='Folder of the run: new, empty, or of the same run.',
 )
 @click.option(
@@ -32,8 +32,9 @@ from .options import cfg_options
 )
 @click.option(
     '--config',
-    type=click.Path(path_type=Path),
-    help='A pre-training config in the place of --arch.',
+    type=PATH,
+    help='A pre-training config in the place of --arch: a file, or the name of a '
+    'packaged one.',
 )
 @click.option(
     '--load-from',
@@ -61,10 +62,13 @@ def command(
     """
     import warnings
 
+    from cmae_mm.config_files import find_config
     from cmae_mm.pretraining import pretrain
 
     # The libraries' own deprecations are nothing to act on here.
     warnings.filterwarnings('ignore', module=r'(mm|torch|timm).*')
+    if config is not None:
+        config = find_config(config)
     checkpoint = pretrain(
         folder,
         out,

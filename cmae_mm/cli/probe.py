@@ -4,13 +4,15 @@ from pathlib import Path
 
 import click
 
+from .options import PATH, check_out
+
 
 @click.command()
-@click.argument('ckpt', type=click.Path(path_type=Path))
-@click.argument('folder', metavar='DIR', type=click.Path(path_type=Path))
+@click.argument('ckpt', type=PATH)
+@click.argument('folder', metavar='DIR', type=PATH)
 @click.option(
     '--out',
-    type=click.Path(path_type=Path),
+    type=PATH,
     help='Where results.json and config.py go. Of data/photos: '
     'work_dirs/probe_data_photos.',
 )
@@ -35,6 +37,7 @@ def command(ckpt: Path, folder: Path, out: Path | None) -> None:
     from cmae_mm.transfer.probe import probe
 
     out = out or Path('work_dirs', '_'.join(['probe', *folder.resolve().parts[-2:]]))
+    check_out(out)
     data = read_class_folders(folder)
     encoder = read_encoder(ckpt)
     click.echo(f'Encoder: {encoder}')

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import click
 
+from .options import PATH, check_out
+
 
 @click.command()
-@click.argument('folder', type=click.Path(path_type=Path))
+@click.argument('folder', type=PATH)
 @click.option(
     '--out',
-    type=click.Path(path_type=Path),
+    type=PATH,
     help='Where lists and state go. Of data/photos: work_dirs/scan_data_photos.',
 )
 @click.option(
@@ -48,12 +50,15 @@ def command(
     With class folders or without. A second scan looks at new and changed files only;
     one that was stopped goes on. Lists go to bad.csv, duplicates.csv and good.json,
     which cmae_mm.UnlabelledImages takes as ann_file. Exit code 1 if images are refused.
+
+    Example: cmae scan photos --out work_dirs/photos_scan
     """
     from cmae_mm.datasets.decoder import ImageDecoder
     from cmae_mm.guards.scan import scan_folder
     from cmae_mm.guards.scan_report import describe, write_lists
 
     out = out or Path('work_dirs', '_'.join(['scan', *folder.resolve().parts[-2:]]))
+    check_out(out)
     start = time.perf_counter()
     scan = scan_folder(
         folder, out / 'state.jsonl', ImageDecoder(max_pixels, value_range), workers

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .options import labelled_training
+from .options import check_out, labelled_training
 
 
 @click.command()
@@ -57,6 +57,7 @@ def command(
     from .tables import class_table
 
     need_library('mmseg')
+    check_out(out)
     click.echo(f'Reading the label maps of {data}.')
     maps = read_label_maps(data, reduce_zero_label)
     encoder = read_encoder(ckpt)

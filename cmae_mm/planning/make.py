@@ -1,5 +1,6 @@
 """Makes a plan: measures what has to be measured, and adds it up."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,8 +43,11 @@ def make_plan(
         raise ValueError(
             '--images-per-second belongs to one model: name its CONFIG as well.'
         )
-    if images_per_second is not None and images_per_second <= 0:
-        raise ValueError(f'--images-per-second {images_per_second:g} is not above 0.')
+    if images_per_second is not None and not 0 < images_per_second < math.inf:
+        raise ValueError(
+            f'--images-per-second {images_per_second:g} is no speed; a number above 0 '
+            'is expected.'
+        )
     notes, wanted = [], wish.epochs
     if config:
         cfg, model = read_config(config), str(config)

@@ -2,12 +2,14 @@
 
 import copy
 import math
+import shlex
 from dataclasses import dataclass, field
 
 from mmengine.config import Config
 
 from cmae_mm.pretraining.choices import choose_epochs
 from cmae_mm.pretraining.recipes import RECIPES
+from cmae_mm.zoo import find_root
 
 from .plan import Schedule, count_files
 
@@ -151,14 +153,18 @@ def duration(hours: float) -> str:
     )
 
 
-def start_command(plan: Plan) -> str:
+def start_command(plan: Plan, folder: str = 'DIR') -> str:
     """What to type for a plan.
 
+    Args:
+        plan (Plan): The plan.
+        folder (str): With the images. Defaults to a word that stands for it.
+
     Returns:
-        str: ``cmae pretrain`` for one GPU, ``mim train`` for several, whose config has
-        to name the images. For several GPUs and a proposal that no packaged config
-        has, what is missing.
+        str: ``cmae pretrain`` for one GPU, ``mim train`` for several. For several GPUs
+        and a proposal that no packaged config has, what is missing.
     """
+    folder = shlex.quote(folder)
     wish = plan.schedule.wish
     parts = {}
     if plan.parts > 1:
@@ -166,10 +172,12 @@ def start_command(plan: Plan) -> str:
         parts = {'train_cfg.type': loop, 'train_cfg.micro_batches': plan.parts}
     recipe = RECIPES.get(plan.model)
     if wish.gpus == 1:
-        model = f'--arch {plan.model}' if recipe else f'--config {plan.model}'
+        model = (
+            f'--arch {plan.model}' if recipe else f'--config {shlex.quote(plan.model)}'
+        )
         options = ' '.join(f'--cfg-options {key}={parts[key]}' for key in parts)
         return (
-            f'cmae pretrain DIR --out OUT {model} --epochs {plan.schedule.epochs} '
+            f'cmae pretrain {folder} --out OUT {model} --epochs {plan.schedule.epochs} '
             f'--batch {plan.schedule.batch} {options}'
         ).strip()
     if recipe and recipe.model:
@@ -179,13 +187,31 @@ def start_command(plan: Plan) -> str:
         'optim_wrapper.optimizer.lr': f'{plan.rate:.6g}',
         **parts,
         **_length(plan.cfg, plan.schedule.epochs),
+        **_images(plan.cfg, folder),
     }
     options = ' '.join(f'{key}={value}' for key, value in settings.items())
-    config = f'configs/{recipe.config}' if recipe else plan.model
+    config = plan.model
+    if recipe:
+        config = (find_root() / 'configs' / recipe.config).resolve()
     return (
-        f'mim train mmpretrain {config} --launcher pytorch --gpus {wish.gpus} '
-        f'--cfg-options {options}'
+        f'mim train mmpretrain {shlex.quote(str(config))} --launcher pytorch '
+        f'--gpus {wish.gpus} --cfg-options {options}'
     )
+
+
+def _images(cfg: Config, folder: str) -> dict[str, str | bool]:
+    """Settings that put a folder, as deep as it is, in the place of ImageNet.
+
+    Data sets of other types stay: a config that has one says which images it is for.
+    """
+    if cfg.train_dataloader.dataset.get('type') != 'ImageNet':
+        return {}
+    place = 'train_dataloader.dataset'
+    return {
+        f'{place}.data_root': folder,
+        f'{place}.data_prefix': '.',  # all of the folder, rather than its train
+        f'{place}.with_label': False,
+    }
 
 
 def _length(cfg: Config, epochs: int) -> dict[str, int]:

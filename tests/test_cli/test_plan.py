@@ -10,6 +10,7 @@ from cmae_mm.planning.measure import StepCost
 
 NANO = 'configs/scenes/cmae_vit-nano-p8_bs32-8e_scenes.py'
 MIB = 2**20
+RUN = [NANO, '--images', 99, '--gpus', 1, '--hours', 1]
 
 
 @pytest.fixture
@@ -74,6 +75,29 @@ def test_a_folder_is_counted_and_a_recipe_proposed(plan, tmp_path):
     assert said['images'] == '40' and said['model'] == 'vit-nano'
     assert said['batch'] == '16'
     assert 'vit-nano is proposed' in said['first note']
+    assert said['start'].startswith('cmae pretrain photos --out OUT --arch vit-nano')
+
+
+def test_a_packaged_config_is_found_by_its_name(plan, nano):
+    code, said, _ = plan(nano.name, '--images', 4000, '--gpus', 1, '--hours', 1)
+    assert code == 0 and said['model'] == str(nano)
+    assert said['start'].startswith(f'cmae pretrain DIR --out OUT --config {nano} ')
+
+
+def test_several_gpus_get_a_config_that_is_there_and_their_images(
+    plan, tmp_path, request
+):
+    """The path of the proposal leads somewhere from any folder."""
+    folder = tmp_path / 'photos'
+    folder.mkdir()
+    for i in range(2):
+        cv2.imwrite(str(folder / f'{i}.png'), np.zeros((40, 30, 3), np.uint8))
+    name = 'configs/pretrain/cmae_vit-small-p16_32xb128-amp-coslr-300e_in1k.py'
+    file = request.config.rootpath / name
+    args = [name, '--images', 'photos', '--gpus', 2, '--hours', 1]
+    said = plan(*args, '--batch', 2)[1]
+    assert said['start'].startswith(f'mim train mmpretrain {file} --launcher pytorch')
+    assert 'train_dataloader.dataset.data_root=photos ' in said['start']
 
 
 def test_a_given_speed_is_named_as_given(plan, nano):
@@ -114,16 +138,29 @@ def test_a_config_that_repeats_its_images_is_noted(plan, request):
         (['--images', 'nowhere', '--gpus', 1, '--hours', 1], 'There is no folder'),
         (['--images', 99, '--gpus', 0, '--hours', 1], 'Got 0 GPUs'),
         (['--images', 99, '--gpus', 1, '--hours', 'nan'], 'nan hours'),
+        (['--images', '', '--gpus', 1, '--hours', 1], '--images is empty'),
         (['no.py', '--images', 99, '--gpus', 1, '--hours', 1], 'There is no config'),
         (
             ['--images', 99, '--gpus', 1, '--hours', 1, '--images-per-second', 5],
             'name its CONFIG',
         ),
+        ([*RUN, '--images-per-second', 'nan'], '--images-per-second nan is no speed'),
+        ([*RUN, '--images-per-second', 'inf'], '--images-per-second inf is no speed'),
+        ([*RUN, '--images-per-second', 0], '--images-per-second 0 is no speed'),
     ],
 )
 def test_bad_input_is_one_plain_line(plan, args, word):
     code, _, err = plan(*args)
     assert code == 1 and word in err and len(err.splitlines()) == 1
+
+
+def test_a_config_that_is_no_python_is_named(plan, tmp_path):
+    (tmp_path / 'mine.py').write_text('model = dict(')
+    code, _, err = plan('mine.py', '--images', 99, '--gpus', 1, '--hours', 1)
+    assert code == 1 and len(err.splitlines()) == 1
+    assert err.startswith(
+        "cmae: mine.py, or a file that it inherits, is no Python: '('"
+    )
 
 
 def test_what_is_missing_is_a_matter_of_usage(plan):

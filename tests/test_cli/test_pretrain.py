@@ -152,7 +152,9 @@ def test_weights_to_start_from(pretrain, place):
         (['photos', '--out', 'a', '--batch', '5'], 1, 'there are 4 images'),
         (['photos', '--out', 'a', '--batch', '1'], 1, 'InfoNCE compares'),
         (['photos', '--out', 'a', '--config', 'none.py'], 1, 'no config none.py'),
+        (['photos', '--out', 'a', '--config', 'open.py'], 1, 'open.py, or a file that'),
         (['photos', '--out', 'a', '--epochs', '0'], 2, "'--epochs'"),
+        (['', '--out', 'a'], 2, "Invalid value for 'DIR': is empty"),
         (['photos'], 2, "Missing option '--out'"),
         (['photos', '--out', 'a', '--cfg-options', 'x'], 2, 'key=value'),
     ],
@@ -161,6 +163,7 @@ def test_what_cannot_be_meant_is_one_line(pretrain, place, args, code, said):
     (place / 'empty').mkdir()
     (place / 'full').mkdir()
     (place / 'full/thesis.txt').write_text('work of years')
+    (place / 'open.py').write_text('model = dict(')
     found, _, err = pretrain(*args)
     assert found == code and said in err
     assert not (place / 'a').exists(), 'nothing is left behind'

@@ -28,6 +28,14 @@ def test_the_four_figures_and_the_mim_command(cmae, nano_checkpoint, few_scenes)
     assert metrics['knn/top1'] == pytest.approx(found['top1']['pre-trained']['knn'])
 
 
+def test_a_file_in_the_place_of_the_results_is_said_first(cmae, tmp_path):
+    (tmp_path / 'file').touch()
+    for out in ('file', 'file/below'):
+        code, _, err = cmae('probe', 'nothing.pth', 'nowhere', '--out', out)
+        assert code == 1 and len(err.splitlines()) == 1
+        assert err.startswith('cmae: file is a file; a folder for the results')
+
+
 def test_no_checkpoint_and_no_folder_are_one_line(cmae, few_scenes, tmp_path):
     _, _, err = cmae('probe', 'nothing.pth', few_scenes / 'classification')
     assert err.startswith('cmae: There is no checkpoint nothing.pth')

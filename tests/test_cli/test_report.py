@@ -49,6 +49,7 @@ def test_bad_input_is_one_line(report, run_folder, tmp_path):
         (['out', '--data', 'missing'], 'There is no folder missing'),
         (['out', '--checkpoint', 'a.pth'], 'There is no checkpoint a.pth'),
         (['out', '--compare', 'empty'], 'empty is empty'),
+        (['out', '--html', 'empty'], 'empty is a folder; the page is a file, such as'),
     ):
         code, said = report(*args)
         assert code == 1 and why in said and len(said.splitlines()) == 1, said

@@ -31,6 +31,12 @@ def test_exit_code_and_lists(cmae, tmp_path):
     assert (tmp_path / 'other/bad.csv').exists()
 
 
+def test_a_file_in_the_place_of_the_results_is_said_first(cmae, tmp_path):
+    (tmp_path / 'file').touch()
+    code, _, err = cmae('scan', 'nowhere', '--out', 'file', *ONE)
+    assert code == 1 and err.startswith('cmae: file is a file; a folder for')
+
+
 def test_no_folder_is_one_line(cmae):
     _, _, err = cmae('scan', 'nowhere', *ONE)
     assert err == 'cmae: There is no folder nowhere. (--debug shows where)'

@@ -72,3 +72,10 @@ def test_what_is_wrong_is_one_line_and_no_training(cmae, nano_checkpoint, few_sc
     _, _, err = cmae('segment', 'none.pth', few_scenes / 'scenes', '--out', 'out')
     assert 'There is no checkpoint none.pth' in err
     assert not Path('out').exists()
+
+
+def test_a_file_in_the_place_of_the_results_is_said_first(cmae, tmp_path):
+    (tmp_path / 'file').touch()
+    code, said, err = cmae('segment', 'none.pth', 'nowhere', '--out', 'file')
+    assert code == 1 and err.startswith('cmae: file is a file; a folder for')
+    assert not said

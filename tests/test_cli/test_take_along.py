@@ -78,6 +78,8 @@ def test_a_hybrid_is_told_where_it_can_go(said_by, write_run, hybrid_cfg):
             2,
             'The device tpu9 cannot be used here',
         ),
+        ('embed a.pth --checkpoint no --out x.npz', 1, 'a.pth is a file; a folder'),
+        ('embed none --checkpoint no --out x.npz', 1, 'There is no folder none ('),
         ('embed photos --out x.npz', 2, "Missing option '--checkpoint'"),
     ],
 )

@@ -1,11 +1,15 @@
 """``cmae verify-resume``: real processes, on one rank and on two."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
 from cmae_mm import cli
+from cmae_mm.guards import verify_resume as guard
 
+NANO = 'cmae_vit-nano-p8_bs32-8e_scenes.py'
 CONFIG = """
 _base_ = {config!r}
 train_dataloader = dict(
@@ -31,7 +35,7 @@ def config(tmp_path_factory, request):
     for i in range(10):
         img = noise.integers(0, 256, (80, 90, 3), dtype=np.uint8)
         cv2.imwrite(str(folder / 'pictures' / f'{i}.jpg'), img)
-    base = request.config.rootpath / 'configs/scenes/cmae_vit-nano-p8_bs32-8e_scenes.py'
+    base = request.config.rootpath / 'configs/scenes' / NANO
     file = folder / 'config.py'
     pictures = str(folder / 'pictures')
     file.write_text(CONFIG.format(config=str(base), pictures=pictures))
@@ -62,9 +66,22 @@ def test_a_run_that_is_not_exact_is_found_out(config, capsys):
     assert 'NO' in capsys.readouterr().out
 
 
-def test_a_file_that_is_not_there_is_a_matter_of_usage(capsys):
-    assert run('no.py') == 2
-    assert 'no.py' in capsys.readouterr().err
+def test_a_file_that_is_not_there_is_one_line():
+    assert run('no.py').startswith('cmae: There is no config no.py')
+
+
+def test_a_packaged_config_is_found_by_its_name(tmp_path, monkeypatch):
+    """The run itself is another matter."""
+    asked = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        guard, 'verify_resume', lambda config, *rest: asked.append(config) or []
+    )
+    run(NANO)
+    assert Path(asked[0]).is_file() and Path(asked[0]).name == NANO
+    (tmp_path / 'file').touch()
+    assert 'file is a file; a folder' in run(NANO, '--work-dir', 'file')
+    assert len(asked) == 1
 
 
 def test_an_option_without_a_value_is_a_matter_of_usage(config, capsys):

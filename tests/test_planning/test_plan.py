@@ -1,10 +1,14 @@
 """The arithmetic of a plan, against steps that are counted one by one."""
 
 import argparse
+import shlex
+from pathlib import Path
 
 import pytest
 from mmengine.config import Config, DictAction
+from mmengine.registry import DATASETS
 from mmengine.runner import Runner
+from PIL import Image
 
 from cmae_mm.planning.measure import OutOfMemory, StepCost
 from cmae_mm.planning.plan import (
@@ -18,6 +22,7 @@ from cmae_mm.planning.plan import (
 from cmae_mm.planning.proposal import PASSES, propose_arch
 from cmae_mm.planning.report import Plan, duration, start_command
 from cmae_mm.planning.speed import measure_device
+from cmae_mm.pretraining.recipes import load_recipe
 
 MIB = 2**20
 
@@ -187,6 +192,13 @@ def test_the_disk_holds_what_the_hook_keeps():
     assert plan.files == 3 and plan.disk == 150 * MIB  # after 2, 4 and 5 epochs
 
 
+def read_options(command):
+    """--cfg-options, as mim reads them."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    return parser.parse_args(command[command.index('--cfg-options') :]).cfg_options
+
+
 def test_the_command_trains_what_is_planned(request):
     """Parsed as mim does, it gives the config that was planned."""
     config = request.config.rootpath / 'configs/pretrain'
@@ -195,10 +207,7 @@ def test_the_command_trains_what_is_planned(request):
     long = schedule(images=10**6, gpus=8, batch=4096, rate=1e6, wanted=150)
     command = start_command(Plan(str(file), cfg, long, 2, 1, None)).split()
     assert command[:4] == ['mim', 'train', 'mmpretrain', str(file)]
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
-    options = parser.parse_args(command[command.index('--cfg-options') :]).cfg_options
-    cfg.merge_from_dict(options)
+    cfg.merge_from_dict(read_options(command))
     assert cfg.train_dataloader.batch_size == 512
     assert cfg.train_cfg.micro_batches == 2 and cfg.train_cfg.max_epochs == 150
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(2.4e-3)
@@ -206,10 +215,34 @@ def test_the_command_trains_what_is_planned(request):
     assert warm_up.end == cosine.begin == 20 and cosine.end == 150
 
 
+def test_several_gpus_train_a_recipe_on_the_images_that_were_given(tmp_path):
+    """At any depth, wherever the command is typed."""
+    (tmp_path / 'photos/deep').mkdir(parents=True)
+    for name in ('a.png', 'deep/b.png'):
+        Image.new('RGB', (8, 8)).save(tmp_path / 'photos' / name)
+    cfg = load_recipe('vit-base')
+    plan = Plan('vit-base', cfg, schedule(gpus=8, batch=4096, wanted=300), 1, 1, None)
+    command = shlex.split(start_command(plan, str(tmp_path / 'photos')))
+    assert Path(command[3]).is_absolute()
+    cfg = Config.fromfile(command[3])
+    cfg.merge_from_dict(read_options(command))
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    assert len(dataset) == 2
+    assert dataset[1]['inputs'][0].shape == (3, 224, 224)
+
+
+def test_other_images_of_a_config_are_its_own():
+    cfg = load_recipe('vit-base')
+    cfg.train_dataloader.dataset.type = 'cmae_mm.UnlabelledImages'
+    plan = Plan('my own.py', cfg, schedule(gpus=2, batch=64), 1, 1, None)
+    command = start_command(plan)
+    assert 'data_root' not in command and "mmpretrain 'my own.py' --" in command
+
+
 def test_one_gpu_starts_with_cmae_pretrain():
     plan = Plan('vit-tiny', RECIPE, schedule(batch=64, wanted=5), 2, 1, None)
-    assert start_command(plan) == (
-        'cmae pretrain DIR --out OUT --arch vit-tiny --epochs 5 --batch 64 '
+    assert start_command(plan, 'my photos') == (
+        "cmae pretrain 'my photos' --out OUT --arch vit-tiny --epochs 5 --batch 64 "
         '--cfg-options train_cfg.type=cmae_mm.MicroBatchTrainLoop '
         '--cfg-options train_cfg.micro_batches=2'
     )
