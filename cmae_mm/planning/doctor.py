@@ -1,8 +1,10 @@
 """``cmae doctor``: whether this machine can run a config, check by check."""
 
+import io
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +62,9 @@ class Patient:
         """Read the file."""
         from mmengine.config import Config
 
-        from cmae_mm.zoo import find_root
+        from cmae_mm.config_files import find_config
 
-        file = self.config or find_root() / 'configs' / _NANO
-        if not file.is_file():
-            text = f'there is no {file} (looked in {Path.cwd()}). Look at its path'
-            yield Finding('wrong', 'config', text)
-            return
+        file = find_config(self.config or _NANO)
         self.cfg = Config.fromfile(file)
         if self.given_work_dir is None:
             default = Path('work_dirs', file.stem)
@@ -94,7 +92,8 @@ class Patient:
 
         init_default_scope(self.cfg.get('default_scope', 'mmpretrain'))
         try:
-            dataset = DATASETS.build(self.cfg.train_dataloader.dataset)
+            with redirect_stdout(io.StringIO()):  # that of COCO talks
+                dataset = DATASETS.build(self.cfg.train_dataloader.dataset)
             images = len(dataset)
         except Exception as error:
             text = ' '.join(str(error).split())
@@ -158,19 +157,33 @@ class Patient:
         """Real steps, in processes of their own."""
         if self.cfg is None:
             return
-        if not self._pretrains():
-            yield Finding('note', 'one step', 'tried of pre-training only')
-            return
-        from .speed import measure_device
-
-        batch = self.cfg.train_dataloader.batch_size
         try:
-            found = measure_device(self.cfg, batch)
+            yield self._measure() if self._pretrains() else self._try_own_step()
         except (RuntimeError, ValueError) as error:
             yield Finding(
                 'wrong', 'one step', f'failed: {" ".join(str(error).split())}'
             )
-            return
+
+    def _try_own_step(self) -> Finding:
+        """A step on images of the config, because nobody knows what it takes."""
+        if self.dataset is None:
+            return Finding('note', 'one step', 'not tried, for want of data')
+        from .measure import try_own_step
+
+        found = try_own_step(self.cfg)
+        self.state_bytes = found.state_bytes
+        text = (
+            f'2 images of the config trained on {found.device} in {found.seconds:.2f} '
+            f's, with {found.peak_bytes / GIB:.2f} GiB; a whole batch takes more'
+        )
+        return Finding('ok', 'one step', text)
+
+    def _measure(self) -> Finding:
+        """Speed and memory of a pre-training, on random images."""
+        from .speed import measure_device
+
+        batch = self.cfg.train_dataloader.batch_size
+        found = measure_device(self.cfg, batch)
         self.state_bytes = found.state_bytes
         parts = self.cfg.train_cfg.get('micro_batches', 1)
         text = (
@@ -184,8 +197,7 @@ class Patient:
                 'train_cfg.type=cmae_mm.MicroBatchTrainLoop '
                 f'train_cfg.micro_batches={found.parts}, or a smaller batch_size'
             )
-        status = 'wrong' if found.parts > parts else 'ok'
-        yield Finding(status, 'one step', text)
+        return Finding('wrong' if found.parts > parts else 'ok', 'one step', text)
 
     def check_disk(self) -> Iterator[Finding]:
         """Room for the checkpoints."""
@@ -203,9 +215,10 @@ class Patient:
             return
         from .report import count_checkpoints
 
-        # Steps matter only to hooks that count them; more than any run has.
-        epochs = self.cfg.train_cfg.get('max_epochs', 1)
-        files = count_checkpoints(self.cfg, epochs, steps=10**9)
+        # Steps matter only to hooks that count them. By epochs: more than any run has.
+        length = self.cfg.train_cfg
+        steps = length.get('max_iters', 10**9)
+        files = count_checkpoints(self.cfg, length.get('max_epochs', 1), steps)
         needed = files * self.state_bytes
         text += f', {needed / GIB:.2f} are needed for {files} checkpoints'
         if needed > free:

@@ -67,20 +67,44 @@ def measure_step(cfg: Config, batch_size: int, steps: int = 3) -> StepCost:
             '2 images or more, and at least 1 step has to count.'
         )
     order = dict(settings=cfg.to_dict(), batch_size=batch_size, steps=steps)
+    what = f'A batch of {batch_size} images'
+    return _in_a_process('cmae_mm.planning.measured_run', order, what)
+
+
+def try_own_step(cfg: Config) -> StepCost:
+    """Train one step of a config on two images of its own, in a fresh process.
+
+    Of any library that MMEngine finds: model with its pre-trained weights, data,
+    optimiser and loop are those of the config.
+
+    Args:
+        cfg (Config): Of a training; is not changed.
+
+    Returns:
+        StepCost: Time of that step, which is longer than those that would follow, and
+        memory with two images.
+
+    Raises:
+        OutOfMemory: If not even two images fit.
+        RuntimeError: If the step fails otherwise, with its reason.
+    """
+    order = dict(settings=cfg.to_dict())
+    return _in_a_process('cmae_mm.planning.own_step', order, 'A batch of 2 images')
+
+
+def _in_a_process(module: str, order: dict, what: str) -> StepCost:
+    """Let a module measure what is ordered."""
     with tempfile.TemporaryDirectory(prefix='cmae-measure-') as folder:
         Path(folder, 'order.pkl').write_bytes(pickle.dumps(order))
         command = [sys.executable, '-W', 'ignore', '-m']
-        command += ['cmae_mm.planning.measured_run', folder]
+        command += [module, folder]
         done = subprocess.run(command, capture_output=True, text=True)
         file = Path(folder, 'answer.json')
         answer = json.loads(file.read_text()) if file.is_file() else {}
     if 'cost' in answer:
         return StepCost(**answer['cost'])
     if answer.get('memory') or done.returncode == -signal.SIGKILL:
-        raise OutOfMemory(
-            f'A batch of {batch_size} images does not fit: '
-            f'{answer.get("error") or _KILLED}'
-        )
+        raise OutOfMemory(f'{what} does not fit: {answer.get("error") or _KILLED}')
     lines = (done.stderr or done.stdout).strip().splitlines()
     raise RuntimeError(answer.get('error') or f'A step failed: {" ".join(lines[-3:])}')
 

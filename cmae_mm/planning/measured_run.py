@@ -8,6 +8,7 @@ import pickle
 import statistics
 import sys
 import time
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import torch
@@ -26,7 +27,7 @@ from cmae_mm.planning.memory import peak_memory
 from cmae_mm.registry import DATASETS
 
 # Of a config's own hooks only these change what a step computes.
-_IN_THE_STEP = ('CompileHook', 'EMAHook')
+IN_THE_STEP = ('CompileHook', 'EMAHook')
 
 
 @DATASETS.register_module()
@@ -120,18 +121,27 @@ def measure_here(settings: dict, batch_size: int, steps: int, folder: str) -> di
     runner.register_hook(clock)
     runner.train()
     peak = peak_memory(device) - before
+    return dict(
+        seconds=statistics.median(clock.seconds[1:]),
+        peak_bytes=peak,
+        state_bytes=weigh_state(runner),
+        device=device,
+    )
+
+
+def weigh_state(runner: Runner) -> int:
+    """Bytes of a checkpoint with weights and optimiser; none is written.
+
+    Args:
+        runner (Runner): After a step, which is when an optimiser gets its state.
+    """
     scale = Scale()
     state = dict(
         state_dict=runner.model.state_dict(),
         optimizer=runner.optim_wrapper.state_dict(),
     )
     torch.save(state, scale)
-    return dict(
-        seconds=statistics.median(clock.seconds[1:]),
-        peak_bytes=peak,
-        state_bytes=scale.bytes,
-        device=device,
-    )
+    return scale.bytes
 
 
 def bare_run(settings: dict, batch_size: int, steps: int, folder: str) -> Config:
@@ -146,9 +156,7 @@ def bare_run(settings: dict, batch_size: int, steps: int, folder: str) -> Config
     Returns:
         Config: To build a runner of.
     """
-    cfg = Config(settings)
-    import_modules_from_strings(**cfg.get('custom_imports', dict(imports=['cmae_mm'])))
-    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    cfg = alone(settings, folder, IN_THE_STEP)
     backbone = cfg.model.get('backbone', {})
     size = backbone.get('img_size', 224)  # the default of all our encoders
     height, width = (size, size) if isinstance(size, int) else size
@@ -168,9 +176,27 @@ def bare_run(settings: dict, batch_size: int, steps: int, folder: str) -> Config
     )
     lasts = 'max_iters' if 'max_iters' in cfg.train_cfg else 'max_epochs'
     cfg.train_cfg[lasts] = steps if lasts == 'max_iters' else 1
-    hooks = cfg.get('custom_hooks', [])
+    return cfg
+
+
+def alone(settings: dict, folder: str, hooks: Collection[str]) -> Config:
+    """A config's training on one device, with nothing written or watched.
+
+    Args:
+        settings (dict): Of the config.
+        folder (str): Work dir.
+        hooks (Collection[str]): Which of the config's own hooks to keep, by type.
+
+    Returns:
+        Config: To build a runner of; its modules are imported.
+    """
+    cfg = Config(settings)
+    import_modules_from_strings(**cfg.get('custom_imports', dict(imports=['cmae_mm'])))
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     cfg.custom_hooks = [
-        hook for hook in hooks if str(hook['type']).split('.')[-1] in _IN_THE_STEP
+        hook
+        for hook in cfg.get('custom_hooks', [])
+        if str(hook['type']).split('.')[-1] in hooks
     ]
     cfg.default_hooks = dict(
         dict.fromkeys(('timer', 'logger', 'param_scheduler', 'checkpoint')),
@@ -204,16 +230,21 @@ def say(error: Exception) -> dict:
     return dict(error=advice or f'{type(error).__name__}: {error}', memory=bool(advice))
 
 
-def main() -> None:
-    """Read the order, and leave the answer beside it."""
+def main(run: Callable[..., dict]) -> None:
+    """Read the order, and leave the answer beside it.
+
+    Args:
+        run (callable): Takes what is ordered, and gives the numbers of a
+            :class:`cmae_mm.planning.measure.StepCost`.
+    """
     folder = Path(sys.argv[1])
     order = pickle.loads((folder / 'order.pkl').read_bytes())
     try:
-        answer = dict(cost=measure_here(**order, folder=str(folder / 'run')))
+        answer = dict(cost=run(**order, folder=str(folder / 'run')))
     except Exception as error:
         answer = say(error)
     (folder / 'answer.json').write_text(json.dumps(answer))
 
 
 if __name__ == '__main__':
-    main()
+    main(measure_here)

@@ -4,13 +4,14 @@ import os
 import subprocess
 import sys
 from collections import namedtuple
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from cmae_mm import cli
-from cmae_mm.planning import environment, speed
+from cmae_mm.planning import environment, measure, speed
 from cmae_mm.planning.finding import guarded
 
 NANO = 'configs/scenes/cmae_vit-nano-p8_bs32-8e_scenes.py'
@@ -135,6 +136,64 @@ def test_a_step_that_fails_is_wrong(doctor, monkeypatch):
     code, found = doctor('mine.py')
     assert code == 1 and found['one step'] == ('wrong', 'failed: the reason of it')
     assert found['disk'][0] == 'note'
+
+
+TRANSFER = [
+    'vit-nano-p8_upernet_bs8-600i_scenes-96x96.py',
+    'mask-rcnn_vit-nano-p8_fpn_bs8-2e_scenes.py',
+    'scenes/vit-nano-p8_linear-12e_scenes.py',
+]
+
+
+@pytest.fixture
+def scenes(folder, few_scenes, nano_checkpoint):
+    """Pictures and weights where the packaged configs of scenes look for them."""
+    (folder / 'data').mkdir()
+    (folder / 'data/scenes').symlink_to(few_scenes)
+    weights = folder / 'work_dirs/cmae_vit-nano-p8_bs32-8e_scenes/epoch_8.pth'
+    weights.parent.mkdir(parents=True)
+    weights.symlink_to(nano_checkpoint)
+    return weights
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('config', TRANSFER)
+def test_a_config_of_another_library_takes_a_step_of_its_own(doctor, scenes, config):
+    code, found = doctor(config)
+    assert code == 0, found
+    status, text = found['one step']
+    assert status == 'ok' and text.startswith('2 images of the config trained on ')
+    assert 'are needed for 1 checkpoints' in found['disk'][1]
+
+
+@pytest.mark.slow
+def test_weights_that_are_not_there_are_wrong(doctor, scenes):
+    scenes.unlink()
+    code, found = doctor(TRANSFER[0])
+    assert code == 1 and found['one step'][0] == 'wrong'
+    assert 'There is no checkpoint work_dirs/cmae_vit-nano' in found['one step'][1]
+
+
+def test_without_data_there_is_no_step_of_its_own(doctor):
+    code, found = doctor(TRANSFER[2])
+    assert code == 1 and found['data'][0] == 'wrong'
+    assert found['one step'] == ('note', 'not tried, for want of data')
+
+
+def test_steps_of_a_training_by_iterations_count_its_checkpoints(
+    doctor, scenes, monkeypatch
+):
+    """One at the end of 600 iterations."""
+    cost = measure.StepCost(0.1, 2**28, 2**30, 'cpu')
+    monkeypatch.setattr(measure, 'try_own_step', lambda cfg: cost)
+    _, found = doctor(TRANSFER[0])
+    assert '0.25 GiB; a whole batch' in found['one step'][1]
+    assert '1.00 are needed for 1 checkpoints' in found['disk'][1]
+
+
+def test_a_packaged_config_is_found_by_its_name(doctor, no_step):
+    _, found = doctor(Path(NANO).name)
+    assert found['config'] == ('ok', Path(NANO).name)
 
 
 def test_a_config_that_is_not_there(doctor):
