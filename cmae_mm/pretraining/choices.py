@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 
 from cmae_mm.planning.batch import fitting_batch, free_memory
@@ -76,16 +76,31 @@ def choose_epochs(cfg: Config, epochs: int | None) -> str:
     if epochs is None:
         return f'{before}, those of the recipe (--epochs changes it)'
     cfg.train_cfg.max_epochs = epochs
-    kept = []
     for scheduler in cfg.param_scheduler:
         if scheduler.get('by_epoch', True):
-            for edge in ('begin', 'end'):
-                if edge in scheduler:
-                    scheduler[edge] = _moved(scheduler[edge], before, epochs)
-        if scheduler.get('begin', 0) < scheduler.get('end', epochs):
-            kept.append(scheduler)
-    cfg.param_scheduler = kept
+            _stretch(scheduler, before, epochs)
+    cfg.param_scheduler = [
+        scheduler
+        for scheduler in cfg.param_scheduler
+        if scheduler.get('begin', 0) < scheduler.get('end', epochs)
+    ]
     return f'{epochs}, as asked'
+
+
+def _stretch(scheduler: ConfigDict, before: int, now: int) -> None:
+    """Move a schedule by epochs into a training of another length.
+
+    The half period of a cosine, ``T_max``, keeps its share of the time from ``begin``
+    to ``end``, which most often is all of it.
+    """
+    length = scheduler.get('end', before) - scheduler.get('begin', 0)
+    for edge in ('begin', 'end'):
+        if edge in scheduler:
+            scheduler[edge] = _moved(scheduler[edge], before, now)
+    if scheduler.get('T_max') is not None:
+        moved = scheduler.get('end', now) - scheduler.get('begin', 0)
+        share = scheduler['T_max'] / max(1, length)
+        scheduler['T_max'] = max(1, round(share * moved))
 
 
 def _moved(epoch: int, before: int, now: int) -> int:

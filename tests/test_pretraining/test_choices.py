@@ -6,7 +6,9 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.registry import PARAM_SCHEDULERS
 
 from cmae_mm.pretraining import choices
 from cmae_mm.pretraining.pictures import Pictures
@@ -56,6 +58,41 @@ def test_short_schedules_fill_the_training_without_a_gap(cfg, epochs):
     assert edges[0][0] == 0 and edges[-1][1] == epochs
     assert all(begin < end for begin, end in edges)
     assert all(a[1] == b[0] for a, b in zip(edges, edges[1:], strict=False))
+
+
+@pytest.mark.parametrize(
+    'settings, epochs, expected',
+    [
+        (dict(begin=40, end=300, T_max=260), 30, dict(begin=4, end=30, T_max=26)),
+        (dict(begin=40, end=300, T_max=260), 800, dict(begin=40, end=800, T_max=760)),
+        (dict(begin=40, end=300, T_max=130), 30, dict(begin=4, end=30, T_max=13)),
+        (dict(T_max=300), 30, dict(T_max=30)),
+        (dict(begin=0, end=300, T_max=None), 30, dict(begin=0, end=30, T_max=None)),
+        (dict(begin=0, end=9000, T_max=9000, by_epoch=False), 30, dict(T_max=9000)),
+    ],
+)
+def test_a_cosine_keeps_its_share_of_the_training(cfg, settings, epochs, expected):
+    cfg.param_scheduler = [dict(type='CosineAnnealingLR', **settings)]
+    choices.choose_epochs(cfg, epochs)
+    (moved,) = cfg.param_scheduler
+    assert {name: moved[name] for name in expected} == expected
+
+
+def test_a_shortened_cosine_falls_to_its_end(cfg):
+    cosine = dict(type='CosineAnnealingLR', begin=40, end=300, T_max=260, eta_min=0.01)
+    cfg.param_scheduler = [cosine]
+    choices.choose_epochs(cfg, 30)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule = PARAM_SCHEDULERS.build(
+        cfg.param_scheduler[0], default_args=dict(optimizer=optimizer)
+    )
+    rates = []
+    for _ in range(30):
+        rates.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        schedule.step()
+    assert rates[:4] == [1.0] * 4 and rates[4 + 13] == pytest.approx(0.505, abs=0.06)
+    assert rates[-1] == pytest.approx(0.01, abs=0.02)
 
 
 def test_without_a_wish_the_recipe_holds(cfg):
