@@ -58,7 +58,21 @@ def test_an_unknown_command_is_a_matter_of_usage(run):
     assert code == 2 and 'fly' in err
 
 
-def test_help_lists_every_command(run):
+def test_help_lists_every_command_and_exit_code(run):
     code, out, _ = run('--help')
     assert code == 0
     assert all(name in out for name in cli.COMMANDS)
+    codes = ' '.join(out.split()).partition('Exit codes: ')[2]
+    assert all(f'{code} ' in codes for code in (0, 1, 2, 75))
+
+
+@pytest.mark.parametrize('name', cli.COMMANDS)
+def test_help_has_an_example_and_tells_of_every_option(cmae, name):
+    code, out, _ = cmae(name, '--help')
+    assert code == 0 and f'Example: cmae {name} ' in out
+    options = cli.cmae.get_command(None, name).params
+    assert not [
+        option.name
+        for option in options
+        if isinstance(option, click.Option) and not option.help
+    ]

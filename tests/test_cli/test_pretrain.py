@@ -189,8 +189,3 @@ def test_a_config_in_the_place_of_a_name(pretrain, place):
     assert code == 0 and 'network    that of ' in out
     one, other = (Config.fromfile(place / x / 'config.py').model for x in 'ab')
     assert one == other
-
-
-def test_help_has_an_example(pretrain):
-    code, out, _ = pretrain('--help')
-    assert code == 0 and 'Example: cmae pretrain photos --out' in out

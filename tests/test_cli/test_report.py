@@ -54,8 +54,3 @@ def test_bad_input_is_one_line(report, run_folder, tmp_path):
         code, said = report(*args)
         assert code == 1 and why in said and len(said.splitlines()) == 1, said
     assert report()[0] == 2
-
-
-def test_help_has_an_example(report):
-    code, said = report('--help')
-    assert code == 0 and 'Example: cmae report' in said

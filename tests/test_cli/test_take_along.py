@@ -124,12 +124,6 @@ def test_the_formats_are_those_of_the_bridge():
     assert command.TARGETS == export.TARGETS
 
 
-def test_help_ends_with_an_example(said_by):
-    for name in ('convert', 'export', 'embed'):
-        code, said = said_by(f'{name} --help')
-        assert code == 0 and f'Example: cmae {name} ' in said
-
-
 @pytest.mark.slow
 def test_the_console_script(write_run, tiny_cfg, tmp_path):
     pytest.importorskip('safetensors')
