@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ['README.md']
@@ -52,6 +53,28 @@ def test_every_config_of_the_paper_stands_beside_a_claim():
             assert file in named
         elif file.parent.name != '_base_':
             assert file in named or file.parent in named or file.match('cifar10/*')
+
+
+def trainings(document):
+    """Each ``mim train`` of a packaged config: the config, and the whole command."""
+    text = read(document).replace('\\\n', ' ')
+    for command in re.findall(r'^mim train .*$', text, re.M):
+        for name in re.findall(r'([\w.-]+\.py)', command):
+            yield from ((file, command) for file in ROOT.glob(f'configs/[!_]*/{name}'))
+
+
+@pytest.mark.parametrize('document', DOCUMENTS)
+def test_trainings_name_the_weights_they_start_from(document):
+    """What a config of full size names itself is a file that no run writes."""
+    for file, command in trainings(document):
+        model = Config.fromfile(file, import_custom_modules=False).model
+        if 'work_dirs/pretrain/' in str(model.backbone.get('init_cfg')):
+            named = re.search(r'init_cfg\.checkpoint=|\$FROM', command)
+            assert named, f'{document}: {command}'
+
+
+def test_there_are_trainings_in_the_documents():
+    assert len([*trainings('README.md')]) > 5 and [*trainings('docs/get-started.md')]
 
 
 @pytest.mark.parametrize('document', DOCUMENTS)
