@@ -22,9 +22,8 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope='module')
-def wheel(tmp_path_factory):
-    """A wheel built from the files that git knows, or would add."""
-    folder = tmp_path_factory.mktemp('wheel')
+def tracked():
+    """The files that git knows, or would add."""
     listed = subprocess.run(
         ['git', 'ls-files', '--cached', '--others', '--exclude-standard'],
         cwd=ROOT,
@@ -33,23 +32,35 @@ def wheel(tmp_path_factory):
     )
     if listed.returncode:
         pytest.skip('not a git checkout')
-    for name in listed.stdout.splitlines():
-        if (ROOT / name).is_file():
-            (folder / 'source' / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / 'source' / name)
+    return [name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+@pytest.fixture(scope='module')
+def wheel(tracked, tmp_path_factory):
+    """A wheel built from the source distribution, as from a package index."""
+    folder = tmp_path_factory.mktemp('wheel')
+    source = folder / 'source'
+    for name in tracked:
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, source / name)
+    code = "from setuptools.build_meta import build_sdist; build_sdist('..')"
+    subprocess.run(
+        [sys.executable, '-c', code], cwd=source, check=True, capture_output=True
+    )
+    (sdist,) = folder.glob('*.tar.gz')
     command = [sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--no-index']
-    command += ['--no-build-isolation', '--wheel-dir', str(folder), './source']
+    command += ['--no-build-isolation', '--wheel-dir', str(folder), str(sdist)]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     (file,) = folder.glob('*.whl')
     return file
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_configs_tools_and_types(wheel):
+def test_the_wheel_holds_configs_tools_and_types(wheel, tracked):
     names = set(zipfile.ZipFile(wheel).namelist())
-    for folder in ('configs', 'tools'):
-        for file in (ROOT / folder).rglob('*.py'):
-            assert f'cmae_mm/.mim/{file.relative_to(ROOT)}' in names
+    shipped = {name for name in tracked if name.startswith(('configs/', 'tools/'))}
+    held = {name.removeprefix('cmae_mm/.mim/') for name in names if '/.mim/' in name}
+    assert shipped ^ held == {'model-index.yml'}
     assert {'cmae_mm/py.typed', 'cmae_mm/.mim/model-index.yml'} <= names
     assert {'cmae_mm/report/page.css', 'cmae_mm/report/page.js'} <= names
     assert not [name for name in names if name.startswith('tests/')]
@@ -101,13 +112,13 @@ def test_the_wheel_works_outside_the_repository(installed, tmp_path):
         'kind = Config.fromfile(folder + name).model.type; '
         'from cmae_mm.pretraining.recipes import load_recipe; '
         "width = load_recipe('vit-tiny').model.backbone.arch.embed_dims; "
-        "print('told', cmae_mm.__file__, kind, width)"
+        'from cmae_mm.config_files import find_config; '
+        "print('told', cmae_mm.__file__, find_config(name), kind, width)"
     )
     done = run(installed, 'python', '-W', 'ignore', '-c', code, cwd=tmp_path)
-    file, kind, width = re.search(r'^told (.*)$', done.communicate()[0], re.M)[
-        1
-    ].split()
-    assert Path(file).is_relative_to(installed.parent)
+    said = re.search(r'^told (.*)$', done.communicate()[0], re.M)
+    *files, kind, width = said[1].split()
+    assert all(Path(file).is_relative_to(installed.parent) for file in files)
     assert (kind, width) == ('cmae_mm.CMAE', '192')
 
 
