@@ -9,7 +9,8 @@ inputs is linear in every pixel, so the first linear layer can undo it.
 
 import torch
 
-from .names import Weights
+from .errors import ConversionError
+from .names import Weights, shape_of
 
 # Of the pixels 0..255 of ImageNet, red, green, blue; both pipelines have these.
 MEAN = (123.675, 116.28, 103.53)
@@ -34,19 +35,40 @@ def bgr_to_rgb(weights: Weights) -> Weights:
 
     Returns:
         dict[str, Tensor]: The same, with these layers replaced.
+
+    Raises:
+        ConversionError: If one of these layers is incomplete, or not of three channels.
     """
     changed = dict(weights)
     for part in ('backbone', 'target_backbone'):
         name = f'{part}.patch_embed.projection'
         if f'{name}.weight' in weights:
+            _check_patch_embedding(weights, name)
             changed[f'{name}.weight'], changed[f'{name}.bias'] = rgb_patch_embedding(
                 weights[f'{name}.weight'], weights[f'{name}.bias']
             )
     for kind in ('weight', 'bias'):
         name = f'pixel_decoder.decoder_pred.{kind}'
         if name in weights:
+            rows, *_ = shape_of(weights, name, 2 if kind == 'weight' else 1)
+            if rows % 3:
+                raise ConversionError(
+                    f'{name} has {rows} rows; for the colours of pixels they would be '
+                    'a multiple of 3.'
+                )
             changed[name] = rgb_pixels(weights[name])
     return changed
+
+
+def _check_patch_embedding(weights: Weights, name: str) -> None:
+    """Refuse what the arithmetic would stumble over, or spread."""
+    width, channels, *_ = shape_of(weights, f'{name}.weight', 4)
+    (biases,) = shape_of(weights, f'{name}.bias', 1)
+    if channels != 3 or biases != width:
+        raise ConversionError(
+            f'{name} has {channels} channels, {width} outputs and {biases} biases; '
+            'expected are 3 channels, and one bias per output.'
+        )
 
 
 def rgb_patch_embedding(

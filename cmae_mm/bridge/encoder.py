@@ -8,7 +8,7 @@ from cmae_mm.models import CMAEConvViT, ConvViT
 
 from .errors import ConversionError
 from .hybrid import HybridSize
-from .names import Weights
+from .names import Weights, some_of
 from .vit import ViTSize
 
 
@@ -72,15 +72,33 @@ def encode(backbone: VisionTransformer, images: torch.Tensor) -> torch.Tensor:
 def load_strictly(model: nn.Module, weights: Weights, part: str) -> None:
     """Load all tensors, or say what does not fit.
 
+    More strictly than torch alone: models of mmpretrain resize positions in passing.
+
+    Args:
+        model (nn.Module): Where they go.
+        weights (dict[str, Tensor]): State dict of exactly this model.
+        part (str): What it is, for the error.
+
     Raises:
         ConversionError: If a tensor is missing, too many, or of another shape.
     """
-    try:
-        model.load_state_dict(dict(weights), strict=True)
-    except RuntimeError as error:
+    wanted = {name: tuple(t.shape) for name, t in model.state_dict().items()}
+    came = {name: tuple(t.shape) for name, t in weights.items()}
+    problems = {
+        'missing': sorted(wanted.keys() - came.keys()),
+        'not expected': sorted(came.keys() - wanted.keys()),
+        'of another shape': [
+            f'{name} {came[name]} instead of {wanted[name]}'
+            for name in sorted(wanted.keys() & came.keys())
+            if came[name] != wanted[name]
+        ],
+    }
+    said = [f'{problem}: {some_of(n)}' for problem, n in problems.items() if n]
+    if said:
         raise ConversionError(
-            f'{part} does not fit into {type(model).__name__}: {error}'
-        ) from error
+            f'{part} does not fit into {type(model).__name__}; {"; ".join(said)}.'
+        )
+    model.load_state_dict(dict(weights), strict=True)
 
 
 class Encoder(nn.Module):

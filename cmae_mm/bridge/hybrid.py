@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from .errors import ConversionError
-from .names import Weights
+from .names import Weights, shape_of
 from .vit import Hints, find_grid, find_heads
 
 
@@ -86,33 +86,51 @@ def measure_hybrid(backbone: Weights, hints: Hints) -> HybridSize:
     Raises:
         ConversionError: If tensors are missing, or something that they do not tell.
     """
-    stages = 1 + max(int(n.split('.')[1]) for n in backbone if n.startswith('stages.'))
-    embeds = [f'stages.{i}.patch_embed' for i in range(stages)] + ['patch_embed']
-    blocks = [f'stages.{i}.blocks.' for i in range(stages)] + ['layers.']
-    pooled = 'ln2.weight' in backbone
+    parts = [*(f'stages.{i}.' for i in range(_stages(backbone))), '']
     try:
-        kernels = [backbone[f'{name}.projection.weight'].shape for name in embeds]
-        width, positions = kernels[-1][0], backbone['pos_embed'].shape[1]
-        return HybridSize(
-            widths=tuple(kernel[0] for kernel in kernels),
-            depths=tuple(
-                sum(n.startswith(start) and n.endswith('.ln1.weight') for n in backbone)
-                for start in blocks
-            ),
-            strides=tuple(kernel[2] for kernel in kernels),
-            heads=find_heads(width, hints.heads),
-            hidden=len(backbone['layers.0.ffn.layers.0.0.weight']),
-            grid=find_grid(positions, hints.grid),
-            channels=kernels[0][1],
-            scales=any(name.startswith('scale_projs.') for name in backbone),
-            pooled=pooled,
-            final_norm='ln1.weight' in backbone or not pooled,
-            heads_assumed=hints.heads is None,
-        )
-    except (KeyError, IndexError) as error:
+        kernels = [
+            shape_of(backbone, f'{part}patch_embed.projection.weight', 4)
+            for part in parts
+        ]
+        _, positions, width = shape_of(backbone, 'pos_embed', 3)
+        hidden, _ = shape_of(backbone, 'layers.0.ffn.layers.0.0.weight', 2)
+    except ConversionError as error:
         raise ConversionError(
-            f"The backbone looks like ConvMAE's hybrid, but is incomplete: {error}."
+            f"The backbone looks like ConvMAE's hybrid, but is incomplete: {error}"
         ) from error
+    blocks = [f'{part}blocks.' if part else 'layers.' for part in parts]
+    pooled = 'ln2.weight' in backbone
+    return HybridSize(
+        widths=tuple(kernel[0] for kernel in kernels),
+        depths=tuple(
+            sum(n.startswith(start) and n.endswith('.ln1.weight') for n in backbone)
+            for start in blocks
+        ),
+        strides=tuple(kernel[2] for kernel in kernels),
+        heads=find_heads(width, hints.heads),
+        hidden=hidden,
+        grid=find_grid(positions, hints.grid),
+        channels=kernels[0][1],
+        scales=any(name.startswith('scale_projs.') for name in backbone),
+        pooled=pooled,
+        final_norm='ln1.weight' in backbone or not pooled,
+        heads_assumed=hints.heads is None,
+    )
+
+
+def _stages(backbone: Weights) -> int:
+    """How many stages of convolutions there are; a gap shows when one is missing."""
+    numbers = set()
+    for name in backbone:
+        if name.startswith('stages.'):
+            number = name.split('.')[1]
+            if not number.isdecimal():
+                raise ConversionError(
+                    f"The backbone looks like ConvMAE's hybrid, but {name} is in it, "
+                    'and stages have numbers there. The file is of another network.'
+                )
+            numbers.add(int(number))
+    return len(numbers)
 
 
 def plain_only(size: object, library: str) -> None:

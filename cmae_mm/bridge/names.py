@@ -161,6 +161,16 @@ def shape_of(weights: Weights, name: str, axes: int) -> tuple[int, ...]:
     return shape
 
 
+def some_of(names: list[str]) -> str:
+    """The first few of many names, and how many more there are.
+
+    Args:
+        names (list[str]): Names, maybe none.
+    """
+    rest = f' and {len(names) - 3} more' if len(names) > 3 else ''
+    return (', '.join(names[:3]) or 'nothing') + rest
+
+
 def with_prefix(weights: Weights, prefix: str) -> Weights:
     """The same tensors as a part of something larger."""
     return {f'{prefix}.{name}': tensor for name, tensor in weights.items()}
@@ -174,7 +184,7 @@ def fuse_qkv(weights: Weights) -> Weights:
         as ``*.qkv.weight``, (3 D, D); biases likewise; the rest as it came.
 
     Raises:
-        ConversionError: If one of the three is missing.
+        ConversionError: If one of the three is missing, or of another shape.
     """
     fused = {}
     for name, tensor in weights.items():
@@ -186,6 +196,12 @@ def fuse_qkv(weights: Weights) -> Weights:
         names = [f'{start}.{one}.{kind}' for one in _QKV]
         if missing := [one for one in names if one not in weights]:
             raise ConversionError(f'{name} is there, but {missing[0]} is missing.')
+        shapes = [shape_of(weights, one, 2 if kind == 'weight' else 1) for one in names]
+        if len(set(shapes)) > 1:
+            raise ConversionError(
+                f'{", ".join(names)} are of the shapes {", ".join(map(str, shapes))}; '
+                'one shape is expected. The file is damaged, or of another network.'
+            )
         fused[f'{start}.qkv.{kind}'] = torch.cat([weights[one] for one in names])
     return fused
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from math import isfinite, isqrt
 
 from .errors import ConversionError
-from .names import Weights
+from .names import Weights, shape_of, some_of
 
 # Heads leave no trace in the tensors: 64 numbers per head in ViT-S, B and L, 80 in
 # ViT-H. The comparison of the features cannot prove these guesses: both sides are
@@ -100,20 +100,22 @@ def measure(backbone: Weights, hints: Hints) -> ViTSize:
     last = [norm for norm in ('ln1', 'ln2') if f'{norm}.weight' in backbone]
     _check_names(set(backbone), _names(depth, last or ['ln1']))
 
-    embed = backbone['patch_embed.projection.weight']
-    if embed.ndim != 4 or embed.shape[2] != embed.shape[3]:
+    kernel = shape_of(backbone, 'patch_embed.projection.weight', 4)
+    width, channels, patch, _ = kernel
+    if kernel[3] != patch:
         raise ConversionError(
-            f'The patch embedding is a tensor of {tuple(embed.shape)}; needed: width, '
-            'channels, and the side of a square patch twice.'
+            f'The patch embedding is a tensor of {kernel}; needed: width, channels, '
+            'and the side of a square patch twice.'
         )
-    width, channels, patch, _ = embed.shape
+    _, positions, _ = shape_of(backbone, 'pos_embed', 3)
+    hidden, _ = shape_of(backbone, 'layers.0.ffn.layers.0.0.weight', 2)
     return ViTSize(
         width=width,
         depth=depth,
         heads=find_heads(width, hints.heads),
-        hidden=len(backbone['layers.0.ffn.layers.0.0.weight']),
+        hidden=hidden,
         patch=patch,
-        grid=find_grid(backbone['pos_embed'].shape[1] - 1, hints.grid),
+        grid=find_grid(positions - 1, hints.grid),
         channels=channels,
         pooled='ln2' in last,
         eps=_eps(hints.eps),
@@ -223,12 +225,6 @@ def _check_names(came: set[str], wanted: set[str]) -> None:
     if missing or strange:
         raise ConversionError(
             'The backbone is no plain vision transformer in the names of mmpretrain. '
-            f'Missing: {_examples(missing)}; not expected: {_examples(strange)}. '
+            f'Missing: {some_of(missing)}; not expected: {some_of(strange)}. '
             'Weights of others go through cmae convert, by the --from of their format.'
         )
-
-
-def _examples(names: list[str]) -> str:
-    """The first few of many names, and how many there are."""
-    rest = f' and {len(names) - 3} more' if len(names) > 3 else ''
-    return (', '.join(names[:3]) or 'nothing') + rest

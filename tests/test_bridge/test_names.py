@@ -54,6 +54,9 @@ def test_query_key_and_value_stand_in_this_order():
     torch.testing.assert_close(value, parts['a.value.weight'] @ hidden)
     back = split_qkv(fused)
     assert all(torch.equal(back[name], parts[name]) for name in parts)
+    for shape in [(4,), (4, 5), (0, 4), ()]:
+        with pytest.raises(ConversionError, match=r'a\.key\.weight'):
+            fuse_qkv({**parts, 'a.key.weight': torch.ones(shape)})
     del parts['a.key.weight']
     with pytest.raises(ConversionError, match=r'a\.key\.weight is missing'):
         fuse_qkv(parts)

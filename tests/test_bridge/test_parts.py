@@ -24,6 +24,7 @@ TENSORS = [
     *(f'target_projector.{name}' for name in NECK),
     *(f'head.predictor.{name}' for name in NECK),
     'target_backbone.layers.0.attn.qkv.weight',
+    'target_backbone.pos_embed',
 ]
 
 
@@ -31,13 +32,13 @@ TENSORS = [
 def attempt(tmp_path, released_weights):
     """Convert the released weights after a change; nothing is left of a failure."""
 
-    def run(change):
+    def run(change, channels='rgb'):
         change(released_weights)
         torch.save(released_weights, tmp_path / 'theirs.pth')
         out = tmp_path / 'ours.pth'
         try:
             args = tmp_path / 'theirs.pth', out, 'cmae-released', 'cmae-mm'
-            return convert(*args, heads=2, channels='rgb')
+            return convert(*args, heads=2, channels=channels)
         except ConversionError:
             assert not out.exists()
             raise
@@ -45,14 +46,14 @@ def attempt(tmp_path, released_weights):
     return run
 
 
-@pytest.mark.parametrize('name', [n for n in TENSORS if not n.endswith('fc0.bias')])
+@pytest.mark.parametrize('name', TENSORS)
 def test_a_missing_tensor_is_named(attempt, name):
     with pytest.raises(ConversionError) as error:
         attempt(lambda weights: weights.pop(name))
-    part, last = name.replace('head.', 'contrastive_head.').split('.', 1)
+    part = name.split('.')[0].replace('head', 'contrastive_head')
     assert part in str(error.value)
-    if 'blocks' not in name:
-        assert last in str(error.value)
+    if 'blocks' not in name and 'bias' not in name:
+        assert name.removeprefix('head.').split('.', 1)[1] in str(error.value)
 
 
 @pytest.mark.parametrize('name', TENSORS)
@@ -62,8 +63,33 @@ def test_a_tensor_of_another_shape_is_refused(attempt, name, axis):
         weights[name] = torch.cat([weights[name]] * 2, dim=axis)
 
     with pytest.raises(ConversionError) as error:
-        attempt(double)
+        attempt(double, channels='bgr')
     assert name.split('.')[0].replace('head', 'contrastive_head') in str(error.value)
+
+
+def test_positions_of_another_grid_are_not_resized_in_passing(attempt):
+    def widen(weights):
+        weights['target_backbone.pos_embed'] = torch.randn(1, 26, 16)
+
+    with pytest.raises(ConversionError, match=r'pos_embed \(1, 26, 16\) instead of'):
+        attempt(widen)
+
+
+@pytest.mark.parametrize(
+    ('name', 'shape', 'match'),
+    [
+        ('target_backbone.patch_embed.projection.weight', (16, 1, 4, 4), '1 channels'),
+        (
+            'target_backbone.patch_embed.projection.bias',
+            (),
+            r'bias is a tensor .* \(\)',
+        ),
+        ('pixel_decoder.decoder_pred.bias', (47,), 'decoder_pred.bias has 47 rows'),
+    ],
+)
+def test_colours_that_cannot_be_swapped_are_named(attempt, name, shape, match):
+    with pytest.raises(ConversionError, match=match):
+        attempt(lambda w: w.update({name: torch.ones(shape)}), channels='bgr')
 
 
 @pytest.mark.parametrize('part', ['feature_decoder', 'projector', 'head'])

@@ -1,8 +1,12 @@
+import re
+
 import pytest
 import torch
+from mmengine.registry import MODELS
 from mmpretrain.models import VisionTransformer
 
 from cmae_mm.bridge.errors import ConversionError
+from cmae_mm.bridge.hybrid import measure_hybrid
 from cmae_mm.bridge.vit import Hints, ViTSize, measure
 
 
@@ -56,6 +60,37 @@ def test_patches_must_be_square():
     weights = backbone(arch, img_size=16, patch_size=(4, 8))
     with pytest.raises(ConversionError, match=r'\(8, 3, 4, 8\)'):
         measure(weights, Hints(heads=1))
+
+
+@pytest.mark.parametrize(
+    'name',
+    ['patch_embed.projection.weight', 'pos_embed', 'layers.0.ffn.layers.0.0.weight'],
+)
+@pytest.mark.parametrize('shape', [(), (17,), (0, 1, 2)])
+def test_tensors_of_odd_shapes_are_named(name, shape):
+    arch = dict(embed_dims=8, num_layers=1, num_heads=1, feedforward_channels=8)
+    weights = backbone(arch, img_size=16, patch_size=4)
+    weights[name] = torch.ones(shape)
+    said = re.escape(f'{name} is a tensor of the shape {shape}')
+    with pytest.raises(ConversionError, match=said):
+        measure(weights, Hints(heads=1))
+
+
+@pytest.mark.parametrize(
+    ('name', 'shape', 'match'),
+    [
+        ('stages.x.patch_embed.projection.weight', (4, 3, 2, 2), r'stages\.x\.patch'),
+        ('stages..bias', (4,), r'stages\.\.bias is in it'),
+        ('stages.7.bias', (4,), r'stages\.2\.patch_embed\S* is missing'),
+        ('pos_embed', (16,), r'pos_embed is a tensor of the shape \(16,\)'),
+        ('stages.1.patch_embed.projection.weight', (4,), r'stages\.1\.patch_embed'),
+    ],
+)
+def test_odd_tensors_of_a_hybrid_are_named(hybrid_cfg, name, shape, match):
+    weights = MODELS.build(hybrid_cfg['backbone']).state_dict()
+    assert measure_hybrid(weights, Hints(heads=2)).depths == (1, 1, 2)
+    with pytest.raises(ConversionError, match=f'hybrid.*{match}'):
+        measure_hybrid({**weights, name: torch.ones(shape)}, Hints(heads=2))
 
 
 def test_a_norm_after_the_mean_is_seen():
