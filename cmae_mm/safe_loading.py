@@ -64,10 +64,9 @@ def _explain(filename: str, path: Path, error: Exception) -> str:
             f'{filename} was not loaded: it holds more than tensors and plain types, '
             'and reading the rest would run code from the file. It asks for '
             f'{", ".join(names[:_NAMES_SHOWN])}{more}. Where you trust its origin, '
-            'turn it into a plain file: python tools/convert_checkpoint.py OLD NEW '
-            '--from mmengine --trust. If an OpenMMLab config of yours writes such '
-            "files, add to it: custom_hooks = [dict(type='cmae_mm."
-            "PlainCheckpointHook')]."
+            'turn it into a plain file: cmae convert OLD NEW --from mmengine --trust. '
+            'If an OpenMMLab config of yours writes such files, add to it: '
+            "custom_hooks = [dict(type='cmae_mm.PlainCheckpointHook')]."
         )
     if isinstance(error, pickle.UnpicklingError):  # torch advises to run it as code
         reason = 'what it holds is not what torch.save writes'

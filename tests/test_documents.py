@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,16 @@ def test_trainings_name_the_weights_they_start_from(document):
 
 def test_there_are_trainings_in_the_documents():
     assert len([*trainings('README.md')]) > 5 and [*trainings('docs/get-started.md')]
+
+
+def test_links_lead_somewhere(capsys):
+    tool = runpy.run_path(str(ROOT / 'tools/check_links.py'))
+    assert tool['main']() == 0, capsys.readouterr().out
+
+
+def test_every_room_of_the_package_is_on_the_map():
+    rooms = {file.parent.name for file in ROOT.glob('cmae_mm/*/__init__.py')}
+    assert rooms and rooms <= {*re.findall(r'`cmae_mm/(\w+)`', read('CONTRIBUTING.md'))}
 
 
 @pytest.mark.parametrize('document', DOCUMENTS)

@@ -122,7 +122,7 @@ def read_encoder(path: str | Path) -> EncoderInfo:
     if file.suffix == '.safetensors':
         raise ValueError(
             f'{file}: the libraries start from checkpoints of torch. Convert it: '
-            'tools/convert_checkpoint.py FILE OURS.pth --from cmae-mm --to cmae-mm'
+            'cmae convert FILE OURS.pth --from cmae-mm --to cmae-mm'
         )
     try:
         checkpoint = read_checkpoint(file)
@@ -132,7 +132,7 @@ def read_encoder(path: str | Path) -> EncoderInfo:
     if not weights:
         raise ValueError(
             f'{file} holds no backbone of cmae_mm; it is: {look_into(file).kind}. '
-            'Weights of others: tools/convert_checkpoint.py makes them ours.'
+            'Weights of others: cmae convert makes them ours.'
         )
     if sick := not_finite(weights):
         raise ValueError(
@@ -168,8 +168,8 @@ def _shape_of_vit(weights: dict, said: dict, meta: dict, file: Path) -> dict[str
         size = measure(weights, hints)
     except ConversionError as error:
         raise ValueError(
-            f'{file}: {error} (tools/convert_checkpoint.py --from cmae-mm --to cmae-mm '
-            'takes --heads and --grid, and writes them into its copy)'
+            f'{file}: {error} (cmae convert --from cmae-mm --to cmae-mm takes --heads '
+            'and --grid, and writes them into its copy)'
         ) from error
     if size.channels != 3:
         raise ValueError(

@@ -65,7 +65,7 @@ def test_the_norms_of_a_linear_probe_do_not_matter(nano_checkpoint, saved):
 
 def test_heads_that_nobody_tells(nano_checkpoint, saved):
     weights = torch.load(nano_checkpoint, weights_only=True)['state_dict']
-    with pytest.raises(ValueError, match='number of heads.*convert_checkpoint'):
+    with pytest.raises(ValueError, match='number of heads.*cmae convert --from'):
         read_encoder(saved(weights))
 
 
