@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .options import PATH, check_out
+from .options import PATH, check_folder, check_out
 
 
 @click.command()
@@ -58,6 +58,7 @@ def command(
     from cmae_mm.guards.scan_report import describe, write_lists
 
     out = out or Path('work_dirs', '_'.join(['scan', *folder.resolve().parts[-2:]]))
+    check_folder(folder)
     check_out(out)
     start = time.perf_counter()
     scan = scan_folder(

@@ -19,6 +19,7 @@ from mmengine.visualization import Visualizer
 from cmae_mm.engine import ProgressBar
 
 # Of this file: two steps an epoch, a checkpoint after each, no process for the data.
+NANO = 'cmae_vit-nano-p8_bs32-8e_scenes.py'
 QUICK = [
     '--arch=vit-nano',
     '--epochs=2',
@@ -152,6 +153,7 @@ def test_weights_to_start_from(pretrain, place):
         (['photos', '--out', 'a', '--batch', '5'], 1, 'there are 4 images'),
         (['photos', '--out', 'a', '--batch', '1'], 1, 'InfoNCE compares'),
         (['photos', '--out', 'a', '--config', 'none.py'], 1, 'no config none.py'),
+        (['photos', '--out', 'a', '--config', NANO, '--batch', '5'], 1, 'are 4 images'),
         (['photos', '--out', 'a', '--config', 'open.py'], 1, 'open.py, or a file that'),
         (['photos', '--out', 'a', '--epochs', '0'], 2, "'--epochs'"),
         (['', '--out', 'a'], 2, "Invalid value for 'DIR': is empty"),

@@ -33,10 +33,17 @@ def test_exit_code_and_lists(cmae, tmp_path):
 
 def test_a_file_in_the_place_of_the_results_is_said_first(cmae, tmp_path):
     (tmp_path / 'file').touch()
-    code, _, err = cmae('scan', 'nowhere', '--out', 'file', *ONE)
+    (tmp_path / 'photos').mkdir()
+    code, _, err = cmae('scan', 'photos', '--out', 'file', *ONE)
     assert code == 1 and err.startswith('cmae: file is a file; a folder for')
 
 
-def test_no_folder_is_one_line(cmae):
-    _, _, err = cmae('scan', 'nowhere', *ONE)
-    assert err == 'cmae: There is no folder nowhere. (--debug shows where)'
+def test_no_folder_is_one_line(cmae, tmp_path):
+    (tmp_path / 'file').touch()
+    for name, why in (
+        ('nowhere', 'There is no folder nowhere ('),
+        ('file', 'file is a'),
+    ):
+        code, _, err = cmae('scan', name, *ONE)
+        assert code == 1 and err.startswith(f'cmae: {why}')
+        assert len(err.splitlines()) == 1
