@@ -213,11 +213,11 @@ def _results(runs: list[Run]) -> str:
         scores = {name: SCORES[name] for name in SCORES if name not in covered}
         rows += [_beside(run, figure) for figure in figures]
         rows += [
-            [run.name, words, 'none known', '', f'{value:.1f}', '']
+            [run.name, words, f'{value:.1f}', 'none known', '', '']
             for words, value in final_figures(run, scores).items()
         ]
         expected += figures
-    header = ['run', 'measure', 'expected', 'whose figure', 'here', 'verdict']
+    header = ['run', 'measure', 'here', 'expected', 'verdict', 'whose figure']
     drawn = table(Table(header, rows)) if rows else ''
     if not expected:
         return drawn + sentence(
@@ -244,10 +244,10 @@ def _beside(run: Run, figure: Expected) -> list:
     return [
         run.name,
         f'{figure.metric.split(" (")[0]} ({whole}{figure.dataset})',
-        f'{figure.value:g}',
-        figure.whose,
         'none' if figure.measured is None else f'{figure.measured:.1f}',
+        f'{figure.value:g}',
         (figure.verdict, 'best' if figure.met else 'warn'),
+        figure.whose,
     ]
 
 

@@ -175,22 +175,34 @@ def _line(frame: _Frame, x: np.ndarray, y: np.ndarray, index: int) -> str:
 def _axes(frame: _Frame, xlabel: str) -> str:
     """Lines and numbers of both axes."""
     parts = []
-    for value in ticks(*frame.y, 5):
+    heights = ticks(*frame.y, 5)
+    for value, words in zip(heights, _distinct(heights), strict=True):
         _, top = frame.place(frame.x[0], value)
         parts.append(
             f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{top:.1f}" '
             f'y2="{top:.1f}"/><text x="{LEFT - 6}" y="{top + 3.5:.1f}" '
-            f'text-anchor="end">{shorten(value)}</text>'
+            f'text-anchor="end">{words}</text>'
         )
-    for value in ticks(*frame.x, 4):
+    steps = ticks(*frame.x, 4)
+    steps = [value for value in steps if value.is_integer()] or steps
+    for value, words in zip(steps, _distinct(steps), strict=True):
         left, _ = frame.place(value, frame.y[0])
         anchor = 'end' if left > WIDTH - 24 else 'middle'
+        if left < LEFT + 16:  # beside the name of the axis
+            left, anchor = max(left, LEFT + 4), 'start'
         parts.append(
             f'<text x="{left:.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">'
-            f'{shorten(value)}</text>'
+            f'{words}</text>'
         )
     parts.append(f'<text x="0" y="{HEIGHT - 8}">{html.escape(xlabel)}</text>')
     return ''.join(parts)
+
+
+def _distinct(values: list[float]) -> list[str]:
+    """Short words for the numbers of an axis, longer ones if two would be the same."""
+    words = [shorten(value) for value in values]
+    alike = len(set(words)) < len(words)
+    return [f'{value:.7g}' for value in values] if alike else words
 
 
 def ticks(low: float, high: float, most: int) -> list[float]:

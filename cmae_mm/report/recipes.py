@@ -204,7 +204,7 @@ def _in_words(value: Any) -> str:
     if not isinstance(value, dict):
         return str(value)
     if 'type' in value:
-        return f'{value["type"]}, set'
+        return f'{value["type"]} (...)'
     if any(isinstance(inner, (dict, list, tuple)) for inner in value.values()):
-        return f'{len(value)} settings'
+        return f'{", ".join(value)} (...)'
     return ', '.join(f'{key}={inner}' for key, inner in value.items())

@@ -18,12 +18,18 @@ _TITLES = {
     'loss_contrastive': 'Contrastive loss, weighted',
     'acc_contrastive': 'Contrastive accuracy, share',
     'lr': 'Learning rate',
+    'base_lr': 'Base learning rate',
     'time': 'Time of an iteration, s',
     'data_time': 'Waiting for data, s',
     'memory': 'Memory of the GPU, MiB',
     'knn/top1': 'k-NN, top-1 %',
     'accuracy/top1': 'Accuracy, top-1 %',
     'accuracy/top5': 'Accuracy, top-5 %',
+    'mIoU': 'mIoU, %',
+    'aAcc': 'Pixels right, %',
+    'mAcc': 'Pixels right, mean of the classes, %',
+    'coco/bbox_mAP': 'Box AP, share',
+    'coco/segm_mAP': 'Mask AP, share',
     'grad_norm': 'Norm of the gradient',
     'spread': 'Spread of the features',
     'rank': 'Effective rank',
@@ -33,9 +39,13 @@ _TITLES = {
     'gradient_cosine': 'Cosine between the gradients of the losses',
     'knn_top1': 'k-NN, top-1 %',
     'linear_top1': 'Linear probe, top-1 %',
+    'seconds': 'Time of a look, s',
 }
 # Beginnings of the names of numbers that share a plot.
 _FAMILIES = ('gradient_share_', 'match_', 'spread_', 'rank_', 'similarity_')
+# Those that are named like their first one: all objects, then by overlap and by size.
+_PRECISIONS = ('coco/bbox_mAP', 'coco/segm_mAP')
+_CLASSES = 'IoU/'  # of each class; there may be hundreds
 _MONITOR = 'monitor/'
 _SCORES = ('acc', 'top1', 'top5', 'miou', 'map', 'knn', 'linear', 'recall', 'dice')
 _SCHEDULE = ('lr', 'momentum', 'weight_decay', 'decay')
@@ -71,6 +81,8 @@ def group_curves(series: dict[str, Series]) -> dict[str, list[Curve]]:
     for name, points in series.items():
         if name == 'base_lr' and 'lr' in series and _same(points, series['lr']):
             continue
+        if name.startswith(_CLASSES) or _of_no_objects(name, points):
+            continue
         plot, line = _plot_of(name)
         plots = groups.setdefault(group_of(name), {})
         plots.setdefault((plot, points.unit), {})[line] = points
@@ -87,6 +99,9 @@ def group_curves(series: dict[str, Series]) -> dict[str, list[Curve]]:
 def _plot_of(name: str) -> tuple[str, str]:
     """The plot a number stands on, and the name of its line there."""
     stem = name.removeprefix(_MONITOR)
+    for family in _PRECISIONS:
+        if name.startswith(family):
+            return family, name.removeprefix(family).lstrip('_') or 'all'
     for family in _FAMILIES:
         if stem.startswith(family):
             # spread_encoder, spread_online and spread_target on one plot
@@ -111,6 +126,11 @@ def _curve(plot: str, unit: str, lines: dict[str, Series]) -> Curve:
     return Curve(title, named, unit)
 
 
+def _of_no_objects(name: str, points: Series) -> bool:
+    """COCO's precision of a size that no object has: -1."""
+    return name.startswith(_PRECISIONS) and set(points.values) == {-1.0}
+
+
 def _same(one: Series, other: Series) -> bool:
     return one.steps == other.steps and one.values == other.values
 
@@ -121,4 +141,17 @@ def training_curves(run: Run) -> str:
     for group, curves in group_curves(run.series).items():
         drawn = ''.join(map(draw_curve, curves))
         parts.append(f'<h3>{text(group)}</h3><div class="curves">{drawn}</div>')
-    return ''.join(parts)
+    return ''.join(parts) + _classes(run)
+
+
+def _classes(run: Run) -> str:
+    """The last IoU of each class; curves of so many would tell less."""
+    rows = ''.join(
+        f'<div><dt>{text(name.removeprefix(_CLASSES))}</dt>'
+        f'<dd>{points.values[-1]:.1f}</dd></div>'
+        for name, points in run.series.items()
+        if name.startswith(_CLASSES)
+    )
+    if not rows:
+        return ''
+    return f'<h3>IoU of the classes at the end, %</h3><dl class="facts">{rows}</dl>'

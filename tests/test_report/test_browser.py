@@ -1,5 +1,6 @@
 """The page in a real browser: quiet, alone, usable by keyboard, fit for a phone."""
 
+import json
 import shutil
 
 import pytest
@@ -77,6 +78,18 @@ def test_quiet_alone_and_fit_for_every_screen(visit):
             paper = page.evaluate('getComputedStyle(document.body).backgroundColor')
             light = sum(map(int, paper.strip('rgb()').split(','))) > 3 * 128
             assert light == (scheme == 'light')
+
+
+def test_long_paths_do_not_widen_the_page_of_a_phone(browser, trained, tmp_path):
+    long = '/' + 'a' * 90 + '/epoch_1.pth'
+    results = dict(top1={'pre-trained': dict(knn=1.0)}, checkpoint=long, data=long)
+    (tmp_path / 'probe').mkdir()
+    (tmp_path / 'probe/results.json').write_text(json.dumps(results))
+    page = browser.new_page(viewport=dict(width=390, height=844))
+    page.goto(write_report(trained, compare=[tmp_path / 'probe']).as_uri())
+    assert page.locator('h3', has_text='Probe').count() == 1
+    assert page.evaluate('document.documentElement.scrollWidth') == 390
+    page.close()
 
 
 def test_the_policy_would_stop_a_request(visit):

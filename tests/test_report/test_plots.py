@@ -61,6 +61,29 @@ def test_ticks_are_round_and_inside():
     assert ticks(1, 300, 4) == [100, 200, 300]
 
 
+def axis(drawn, along):
+    """Words and places of the numbers along x or y."""
+    y = '202'  # where the numbers of the x axis stand
+    found = [t for t in drawn.iter('text') if (t.get('y') == y) == (along == 'x')]
+    return [(t.text, float(t.get('x')), t.get('text-anchor')) for t in found]
+
+
+def test_the_numbers_of_an_axis_differ():
+    drawn = draw_curve(Curve('time', {'': ([1, 2], [0.1572, 0.1581])}))
+    words = [text for text, *_ in axis(ElementTree.fromstring(drawn), 'y')]
+    assert words == ['0.15725', '0.1575', '0.15775', '0.158']
+
+
+def test_the_name_of_the_axis_has_room_and_steps_are_whole():
+    drawn = draw_curve(Curve('loss', {'': ([0, 30], [1, 2])}, 'iteration'))
+    *numbers, name = axis(ElementTree.fromstring(drawn), 'x')
+    assert name == ('iteration', 0, None)
+    first = numbers[0]
+    assert first[0] == '0' and first[1] > 50 and first[2] == 'start'
+    drawn = draw_curve(Curve('mAP', {'': ([1], [0.5])}, 'epoch'))
+    assert [t for t, *_ in axis(ElementTree.fromstring(drawn), 'x')] == ['1', 'epoch']
+
+
 @pytest.mark.parametrize(
     ('value', 'short'),
     [(0, '0'), (0.00075, '7.5e-4'), (0.664, '0.664'), (61.23, '61.2')]

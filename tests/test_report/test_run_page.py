@@ -14,7 +14,7 @@ from cmae_mm.report.lapse import count_tiles, time_lapse
 from cmae_mm.report.records import read_run
 from cmae_mm.report.samples import choose_samples
 from cmae_mm.report.trained import load_config
-from cmae_mm.report.training import group_curves, group_of
+from cmae_mm.report.training import GROUPS, group_curves, group_of
 
 
 def headings(page):
@@ -189,6 +189,20 @@ def test_numbers_find_their_group(resumed):
         'Patches found again, share (monitor)': ['accuracy', 'chance'],
         "Share of the encoder's gradient (monitor)": ['contrastive'],
     }
+
+
+def test_precisions_share_a_plot_and_classes_are_a_list(tmp_path, steps, write_part):
+    found = {'coco/bbox_mAP': 0.3, 'coco/bbox_mAP_50': 0.5, 'coco/bbox_mAP_l': -1.0}
+    found |= {'mIoU': 40.0, 'IoU/<road>': 61.26, 'IoU/sky': 18.0}
+    write_part(tmp_path, '20260101_100000', [*steps(1, 2), found | dict(step=2)])
+    run = read_run(tmp_path)
+    curves = {curve.title: curve for curve in group_curves(run.series)[GROUPS[1]]}
+    assert list(curves) == ['mIoU, %', 'Box AP, share']
+    # Of large objects there are none.
+    assert list(curves['Box AP, share'].lines) == ['all', '50']
+    page = write_report(tmp_path).read_text()
+    classes = page[page.index('<h3>IoU of the classes at the end, %</h3>') :]
+    assert '<dt>&lt;road&gt;</dt><dd>61.3</dd>' in classes and '<dt>sky</dt>' in classes
 
 
 def test_labels_stand_above_as_many_pictures_as_there_are():
