@@ -5,6 +5,7 @@ import re
 import runpy
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -83,8 +84,8 @@ def load(name):
     return cfg
 
 
-def run_small(cfg, **options):
-    """Train a few steps of a config with a tiny network; returns runner and log."""
+def make_small(cfg, **options):
+    """A runner of a config, with a tiny network and for a few steps."""
     model = cfg.model
     model.backbone.arch = TINY
     if model.type == 'cmae_mm.CMAE':
@@ -104,13 +105,22 @@ def run_small(cfg, **options):
     cfg.work_dir = options.pop('work_dir', 'work_dirs/small')
     cfg.default_hooks.logger.interval = 1
     cfg.update(options)
-    runner = Runner.from_cfg(cfg)
+    return Runner.from_cfg(cfg)
+
+
+def log_of(runner):
+    (log,) = Path(runner.work_dir).glob('*/*.log')
+    return log.read_text()
+
+
+def run_small(cfg, **options):
+    """Train a few steps of a config with a tiny network; returns runner and log."""
+    runner = make_small(cfg, **options)
     runner.train()
     assert runner.iter == 2
     for loss in runner.message_hub.get_scalar('train/loss').data[0]:
         assert np.isfinite(loss)
-    (log,) = Path(cfg.work_dir).glob('*/*.log')
-    return runner, log.read_text()
+    return runner, log_of(runner)
 
 
 @pytest.mark.parametrize('name', sorted({*BLOCKS} - {'mean_and_std.py'}))
@@ -191,15 +201,19 @@ def mae_weights(width=16, narrow=8, patch=16, side=14):
     return {name: 0.3 * torch.randn(shape) for name, shape in shapes.items()}
 
 
+def convert(command):
+    """Run the tool as the document says."""
+    tool = runpy.run_path(str(ROOT / 'tools/convert_checkpoint.py'))
+    with pytest.raises(SystemExit) as stop:
+        tool['main'](command.split())
+    assert stop.value.code == 0
+
+
 def convert_mae(place):
     """Convert MAE's weights as the document says; returns them."""
     weights = mae_weights()
     torch.save(dict(model=weights), place / 'theirs.pth')
-    tool = runpy.run_path(str(ROOT / 'tools/convert_checkpoint.py'))
-    command = 'theirs.pth mae.pth --from mae --to cmae-mm --heads 2'
-    with pytest.raises(SystemExit) as stop:
-        tool['main'](command.split())
-    assert stop.value.code == 0
+    convert('theirs.pth mae.pth --from mae --to cmae-mm --heads 2')
     return weights
 
 
@@ -225,6 +239,141 @@ def test_photos_go_on_from_mae(place):
     )
     assert 'Checkpoint for backbone: 54 of 54 tensors' in log
     assert 'Checkpoint for feature_decoder: fresh, not in the file' in log
+    assert 'Checkpoint for target_backbone: a copy of the online branch' in log
+
+
+def convert_cmae(source):
+    """Convert a CMAE whose target is another network; returns it in our names."""
+    model = make_small(load('photos.py'), work_dir='work_dirs/theirs').model
+    for parameter in model.parameters():
+        parameter.data.normal_(std=0.3)
+    weights = model.state_dict()
+    theirs = weights
+    if source == 'cmae-released':
+        theirs = {k.replace('contrastive_head.', 'head.'): weights[k] for k in weights}
+        source += ' --channels rgb'
+    torch.save(dict(state_dict=theirs), 'theirs.pth')
+    convert(f'theirs.pth ours.pth --from {source} --to cmae-mm --heads 2')
+    return weights
+
+
+def check_all_of_cmae_is_there(state, weights, log):
+    assert state.keys() == weights.keys()
+    for name in weights:
+        torch.testing.assert_close(state[name], weights[name], msg=name)
+    for part in {name.split('.')[0] for name in weights}:
+        count = sum(name.startswith(f'{part}.') for name in weights)
+        assert f'Checkpoint for {part}: {count} of {count} tensors' in log
+    assert 'a copy of the online branch' not in log
+    assert 'fresh' not in log
+
+
+@pytest.mark.parametrize('source', ['cmae-released', 'cmae-mm'])
+def test_photos_go_on_from_cmae_with_its_own_target(place, source):
+    weights = convert_cmae(source)
+    write_photos(place / 'my/photos')
+    runner = make_small(load('photos.py'), load_from='ours.pth')
+    runner.load_or_resume()
+    check_all_of_cmae_is_there(runner.model.state_dict(), weights, log_of(runner))
+
+
+def test_training_goes_on_with_the_target_of_the_file(place):
+    """At a rate of 0 it goes two steps of the momentum towards the online branch."""
+    weights = convert_cmae('cmae-released')
+    write_photos(place / 'my/photos')
+    cfg = load('photos.py')
+    cfg.optim_wrapper.optimizer.lr = 0.0
+    runner, _ = run_small(cfg, load_from='ours.pth')
+    stays = cfg.model.ema_decay**2
+    parameters = dict(runner.model.named_parameters())
+    for name, target in parameters.items():
+        if not name.startswith('target_'):
+            continue
+        online = weights[name.removeprefix('target_')]
+        torch.testing.assert_close(parameters[name.removeprefix('target_')], online)
+        wanted = stays * weights[name] + (1 - stays) * online
+        torch.testing.assert_close(target.data, wanted, rtol=0, atol=1e-6)
+        assert not torch.allclose(target, online)
+
+
+def convert_timm():
+    """Convert a ViT of timm with its classifier; returns the encoder."""
+    pytest.importorskip('timm')
+    weights = {k: v for k, v in mae_weights().items() if 'decoder' not in k}
+    del weights['mask_token']
+    torch.save({**weights, 'head.weight': torch.ones(5, 16)}, 'theirs.pth')
+    convert('theirs.pth ours.pth --from timm --to cmae-mm --heads 2')
+    return {
+        'patch_embed.projection.weight': weights['patch_embed.proj.weight'],
+        'layers.1.attn.qkv.bias': weights['blocks.1.attn.qkv.bias'],
+        'layers.3.ffn.layers.1.weight': weights['blocks.3.mlp.fc2.weight'],
+        'ln1.weight': weights['norm.weight'],
+    }
+
+
+def convert_hf(masked):
+    """Convert a ViT or ViTMAE of Hugging Face; returns some of it."""
+    transformers = pytest.importorskip('transformers')
+    size = dict(
+        hidden_size=16,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
+    if masked:
+        size |= dict(
+            decoder_hidden_size=8,
+            decoder_num_hidden_layers=1,
+            decoder_num_attention_heads=2,
+            decoder_intermediate_size=32,
+        )
+        model = transformers.ViTMAEForPreTraining(transformers.ViTMAEConfig(**size))
+    else:
+        model = transformers.ViTModel(transformers.ViTConfig(**size))
+    for parameter in model.parameters():
+        parameter.data.normal_(std=0.3)
+    model.save_pretrained('theirs')
+    convert('theirs ours.pth --from hf --to cmae-mm')
+    weights = {k.removeprefix('vit.'): v for k, v in model.state_dict().items()}
+    attention = 'encoder.layer.1.attention.attention'
+    parts = [weights[f'{attention}.{name}.bias'] for name in ('query', 'key', 'value')]
+    return {
+        'patch_embed.projection.weight': weights[
+            'embeddings.patch_embeddings.projection.weight'
+        ],
+        'layers.1.attn.qkv.bias': torch.cat(parts),
+        'layers.3.ffn.layers.1.weight': weights['encoder.layer.3.output.dense.weight'],
+        'ln1.weight': weights['layernorm.weight'],
+    }
+
+
+@pytest.mark.parametrize(
+    ('convert_theirs', 'pixel_decoder'),
+    [
+        (convert_timm, 'fresh, not in the file'),
+        (partial(convert_hf, masked=False), 'fresh, not in the file'),
+        (partial(convert_hf, masked=True), '20 of 20 tensors'),
+    ],
+    ids=['timm', 'hf', 'hf-mae'],
+)
+def test_photos_go_on_from_encoders(place, convert_theirs, pixel_decoder):
+    theirs = convert_theirs()
+    write_photos(place / 'my/photos')
+    runner = make_small(load('photos.py'), load_from='ours.pth')
+    fresh = {k: v.clone() for k, v in runner.model.state_dict().items()}
+    runner.load_or_resume()
+    state, log = runner.model.state_dict(), log_of(runner)
+    for name, tensor in theirs.items():
+        torch.testing.assert_close(state[f'backbone.{name}'], tensor)
+    for name in state:
+        if name.startswith('target_'):  # a copy, not that of the fresh start
+            assert torch.equal(state[name], state[name.removeprefix('target_')]), name
+    for part in ('feature_decoder', 'projector', 'contrastive_head'):
+        names = [name for name in state if name.startswith(f'{part}.')]
+        assert names and all(torch.equal(state[n], fresh[n]) for n in names)
+        assert f'Checkpoint for {part}: fresh, not in the file' in log
+    assert 'Checkpoint for backbone: 54 of 54 tensors' in log
+    assert f'Checkpoint for pixel_decoder: {pixel_decoder}' in log
     assert 'Checkpoint for target_backbone: a copy of the online branch' in log
 
 
