@@ -223,7 +223,7 @@ def _length(cfg: Config, epochs: int) -> dict[str, int]:
     found = {'train_cfg.max_epochs': epochs}
     pairs = zip(cfg.param_scheduler, longer.param_scheduler, strict=False)
     for i, (before, after) in enumerate(pairs):
-        for edge in ('begin', 'end'):
-            if before.get(edge) != after.get(edge):
-                found[f'param_scheduler.{i}.{edge}'] = after[edge]
+        for name in ('begin', 'end', 'T_max'):
+            if before.get(name) != after.get(name):
+                found[f'param_scheduler.{i}.{name}'] = after[name]
     return found

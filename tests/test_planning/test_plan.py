@@ -204,6 +204,7 @@ def test_the_command_trains_what_is_planned(request):
     config = request.config.rootpath / 'configs/pretrain'
     file = config / 'cmae_vit-base-p16_32xb128-amp-coslr-300e_in1k.py'
     cfg = Config.fromfile(file)
+    cfg.param_scheduler[1].T_max = 260  # from the end of the warm-up, as end has it
     long = schedule(images=10**6, gpus=8, batch=4096, rate=1e6, wanted=150)
     command = start_command(Plan(str(file), cfg, long, 2, 1, None)).split()
     assert command[:4] == ['mim', 'train', 'mmpretrain', str(file)]
@@ -213,6 +214,7 @@ def test_the_command_trains_what_is_planned(request):
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(2.4e-3)
     warm_up, cosine = cfg.param_scheduler
     assert warm_up.end == cosine.begin == 20 and cosine.end == 150
+    assert cosine.T_max == 130 == cosine.end - cosine.begin
 
 
 def test_several_gpus_train_a_recipe_on_the_images_that_were_given(tmp_path):
