@@ -173,7 +173,7 @@ def _obstacle(checkpoint: dict, sick: list[str], unsafe: list[str]) -> str | Non
         return 'its weights are not finite'
     if unsafe:
         return (
-            'it asks for code; tools/convert_checkpoint.py --from mmengine --trust '
+            'it asks for code; `cmae convert --from mmengine --trust` '
             'makes a plain file of it'
         )
     return None

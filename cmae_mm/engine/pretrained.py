@@ -105,7 +105,7 @@ class CheckPretrainedHook(Hook):
                 f'The checkpoint has nothing for {type(model).__name__}. It holds '
                 f'{_examples(weights)}; the model wants '
                 f'{_examples(wanted)}. Is it the checkpoint of another '
-                'config, or of another library (tools/convert_checkpoint.py)?'
+                'config, or of another library (`cmae convert`)?'
             )
         # The decoders lie on the backbone's grid.
         if 'backbone.pos_embed' in weights and 'backbone.pos_embed' in wanted:
