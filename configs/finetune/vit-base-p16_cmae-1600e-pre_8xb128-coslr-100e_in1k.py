@@ -1,5 +1,5 @@
-# Fine-tuning of a ViT-B/16 on ImageNet-1K, 100 epochs, from weights of 1600 epochs: half
-# the rate (2.5e-4 per 256 images), as in the paper.
+# Fine-tuning of a ViT-B/16 on ImageNet-1K, 100 epochs, from weights of 1600 epochs:
+# half the rate (2.5e-4 per 256 images), as in the paper.
 #
 # Command: mim train mmpretrain \
 #     configs/finetune/vit-base-p16_cmae-1600e-pre_8xb128-coslr-100e_in1k.py \
