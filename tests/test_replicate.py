@@ -109,6 +109,12 @@ def test_table_gives_mean_and_deviation():
     assert '| MAE | 2 | 2.00 ± 1.41 | 1.00 ± 0.00 |' in table
 
 
+def test_cmae_is_a_rung_only_above_the_others():
+    below = [record('feature_decoder', 0, 1.0)]
+    assert '| CMAE | 1 |' in write_markdown([record('cmae', 0, 1.0)])
+    assert '| + colour = CMAE | 1 |' in write_markdown([record('cmae', 0, 1.0), *below])
+
+
 def test_curve_pairs_the_seeds_of_both_experiments():
     records = [
         record('mae', 0, 10),
