@@ -201,9 +201,11 @@ def finished_only(target: Path) -> Iterator[Path]:
             shutil.copymode(usual, file)
             flush(file)
         if target.is_dir():
-            _remove_other_model(target, {file.name for file in place.iterdir()})
-            for file in place.iterdir():
-                os.replace(file, target / file.name)
+            new = [file.name for file in place.iterdir()]
+            for name in new:
+                os.replace(place / name, target / name)
+            # Afterwards: what goes wrong before has removed nothing.
+            _remove_other_model(target, set(new))
         else:
             os.replace(place, target)
         flush(target.parent)  # or the new name might not survive a power cut

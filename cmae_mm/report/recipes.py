@@ -4,7 +4,6 @@ The expected figures are those of the metafiles of the configs, which say whose 
 are.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -14,6 +13,7 @@ from typing import Any
 import yaml
 from mmengine.config import Config
 
+from cmae_mm.engine.config_text import read_settings
 from cmae_mm.origin import COMPOSED_FROM
 from cmae_mm.pretraining.run import ASKED
 from cmae_mm.zoo import find_root
@@ -93,8 +93,7 @@ class Expected:
 def composed_from(run: Run) -> str | None:
     """The config that a command of ours composed a run from; None for other runs."""
     written = run.config.read_text('utf-8', 'replace') if run.config else ''
-    found = re.search(rf"^{COMPOSED_FROM} = '(.+)'$", written, re.MULTILINE)
-    return found[1] if found else None
+    return read_settings(written, COMPOSED_FROM).get(COMPOSED_FROM)
 
 
 def find_recipe(run: Run) -> dict[str, Any] | None:
