@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
 from mmengine.utils import digit_version
+from mmengine.visualization import Visualizer
 
 DECODER = dict(decoder_embed_dim=8, decoder_depth=1, decoder_num_heads=2)
 # LayerNorm inside, so that one image does not depend on the rest of its batch.
@@ -44,8 +46,23 @@ TINY_CMAE = dict(
 )
 
 
+@pytest.fixture
+def forget_runners():
+    """Call it between two runners of one test, as if in a new process.
+
+    MMEngine names runners by the second: those of one would share log and history.
+    """
+
+    def forget():
+        for kind in (MMLogger, MessageHub, Visualizer, DefaultScope):
+            kind._instance_dict.clear()
+
+    yield forget
+    forget()
+
+
 @pytest.fixture(autouse=True)
-def _seed_and_scope():
+def _seed_and_scope(forget_runners):
     """Every test starts from the same seed, in mmpretrain's scope."""
     torch.manual_seed(0)
     init_default_scope('mmpretrain')
@@ -188,8 +205,7 @@ def toy_runner():
             **dict(log_level='WARNING') | options,
         )
 
-    yield make
-    DefaultScope._instance_dict.clear()
+    return make
 
 
 @pytest.fixture(scope='session')

@@ -103,6 +103,8 @@ def make_small(cfg, **options):
     if 'max_epochs' in cfg.train_cfg:
         cfg.train_cfg.max_epochs = 1
     cfg.work_dir = options.pop('work_dir', 'work_dirs/small')
+    # MMEngine's own name is the second: two runners of one would share their log.
+    cfg.experiment_name = Path(cfg.work_dir).name
     cfg.default_hooks.logger.interval = 1
     cfg.update(options)
     return Runner.from_cfg(cfg)

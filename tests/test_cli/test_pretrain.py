@@ -12,9 +12,6 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.logging import MessageHub, MMLogger
-from mmengine.registry import DefaultScope
-from mmengine.visualization import Visualizer
 
 from cmae_mm.engine import ProgressBar
 
@@ -31,12 +28,6 @@ QUICK = [
 ]
 
 
-def forget():
-    """Runners of one second would share these, by their names."""
-    for kind in (MMLogger, MessageHub, Visualizer, DefaultScope):
-        kind._instance_dict.clear()
-
-
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """A clean folder with four pictures in a nested one."""
@@ -47,16 +38,15 @@ def place(tmp_path, monkeypatch):
     for i in range(4):
         noise = np.random.default_rng(i).integers(0, 255, (30, 36, 3), dtype=np.uint8)
         cv2.imwrite(str(folder / f'{i}.png'), noise)
-    yield tmp_path
-    forget()
+    return tmp_path
 
 
 @pytest.fixture
-def pretrain(place, cmae):
+def pretrain(place, cmae, forget_runners):
     """Run it in one process more than once; see ``cmae``."""
 
     def run(*args):
-        forget()
+        forget_runners()
         return cmae('pretrain', *args)
 
     return run
@@ -103,10 +93,12 @@ def test_a_folder_is_trained_gone_on_with_and_finished(pretrain, place):
 
 
 @pytest.mark.slow
-def test_the_command_that_is_printed_does_the_same(pretrain, place, monkeypatch):
+def test_the_command_that_is_printed_does_the_same(
+    pretrain, place, monkeypatch, forget_runners
+):
     """The script behind ``mim train``, in another folder."""
     pretrain('photos', '--out', 'a', *QUICK)
-    forget()
+    forget_runners()
     script = Path(mmpretrain.__file__).parent / '.mim/tools/train.py'
     arguments = ['train.py', 'a/config.py', '--work-dir', 'b', '--resume']
     monkeypatch.setattr(sys, 'argv', arguments)

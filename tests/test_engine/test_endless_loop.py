@@ -4,7 +4,6 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
-from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import BatchSampler, Dataset
 
@@ -65,12 +64,6 @@ def runner(tmp_path, workers=0, max_epochs=3, **loader):
         experiment_name=f'endless-{tmp_path.name}-{workers}-{max_epochs}',
         log_level='ERROR',
     )
-
-
-@pytest.fixture(autouse=True)
-def _forget_scopes():
-    yield
-    DefaultScope._instance_dict.clear()
 
 
 @pytest.mark.parametrize('workers', [0, 2])

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from cmae_mm.guards.partial_run import Enough, StopAfterHook
@@ -59,12 +58,6 @@ def pictures(tmp_path_factory):
         img = noise.integers(0, 256, (24, 30, 3), dtype=np.uint8)
         cv2.imwrite(str(folder / f'{i}.jpg'), img)
     return folder
-
-
-@pytest.fixture(autouse=True)
-def _forget_scopes():
-    yield
-    DefaultScope._instance_dict.clear()
 
 
 class Train:

@@ -8,7 +8,6 @@ import time
 import pytest
 import torch
 from mmengine.model import BaseModel
-from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
 
@@ -78,12 +77,6 @@ def build(work_dir, during=lambda *_: None, dataset=None, workers=1, **loader):
         experiment_name=f'failures-{time.monotonic()}',
         log_level='ERROR',
     )
-
-
-@pytest.fixture(autouse=True)
-def _forget_scopes():
-    yield
-    DefaultScope._instance_dict.clear()
 
 
 def assert_goes_on(work_dir):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from mmcv.transforms import BaseTransform
 from mmengine.model import BaseModel
-from mmengine.registry import TRANSFORMS, DefaultScope
+from mmengine.registry import TRANSFORMS
 from mmengine.runner import Runner
 
 from cmae_mm.datasets.refused import Refused
@@ -35,12 +35,6 @@ class Model(BaseModel):
     @property
     def names(self):
         return [name for names, _ in self.seen for name in names]
-
-
-@pytest.fixture(autouse=True)
-def _forget_scopes():
-    yield
-    DefaultScope._instance_dict.clear()
 
 
 def fill(folder, good=10, bad=2):

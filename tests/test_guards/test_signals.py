@@ -18,7 +18,6 @@ import torch.distributed as dist
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
-from mmengine.registry import DefaultScope
 from mmengine.runner import FlexibleRunner, Runner
 from torch.utils.data import Dataset
 
@@ -120,12 +119,6 @@ def saved(work_dir):
     files = Path(work_dir).glob('*.pth')
     found = [torch.load(file, weights_only=True) for file in files]
     return {f['meta']['iter']: f['state_dict']['weight'].item() for f in found}
-
-
-@pytest.fixture(autouse=True)
-def _forget_scopes():
-    yield
-    DefaultScope._instance_dict.clear()
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from PIL import Image
 
@@ -26,12 +25,6 @@ class CountSteps(Hook):
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         CountSteps.steps += 1
-
-
-@pytest.fixture(autouse=True)
-def _forget_scopes():
-    yield
-    DefaultScope._instance_dict.clear()
 
 
 @pytest.fixture

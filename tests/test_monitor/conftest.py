@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from cmae_mm.guards.partial_run import Enough, StopAfterHook
@@ -170,5 +169,4 @@ def train(pictures, tmp_path):
             runner.train()
         return fingerprints(f'{cfg.work_dir}/iter_{until}.pth')
 
-    yield run
-    DefaultScope._instance_dict.clear()
+    return run

@@ -5,7 +5,6 @@ import copy
 import numpy as np
 import pytest
 import torch
-from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from cmae_mm.monitor.fixed_batch import choose_batch, spread
@@ -39,8 +38,7 @@ def runner(tiny_cfg, make_config, tmp_path):
         runner._train_loop = runner.build_train_loop(runner._train_loop)
         return runner
 
-    yield make
-    DefaultScope._instance_dict.clear()
+    return make
 
 
 @pytest.mark.parametrize('reference', [False, True])

@@ -4,9 +4,7 @@ import json
 
 import pytest
 from mmengine.config import Config
-from mmengine.logging import MessageHub, MMLogger
-from mmengine.registry import DATASETS, DefaultScope, init_default_scope
-from mmengine.visualization import Visualizer
+from mmengine.registry import DATASETS, init_default_scope
 
 from cmae_mm.guards import check_config
 from cmae_mm.pretraining import pretrain
@@ -26,13 +24,12 @@ QUICK = {
 
 
 @pytest.fixture
-def quick_pretrain(tmp_path, monkeypatch):
+def quick_pretrain(tmp_path, monkeypatch, forget_runners):
     """Train one epoch; what was said, and the folder of the run."""
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
 
     def run(folder, **options):
-        for kind in (MMLogger, MessageHub, Visualizer, DefaultScope):
-            kind._instance_dict.clear()
+        forget_runners()
         said = []
         pretrain(
             folder,
@@ -45,9 +42,7 @@ def quick_pretrain(tmp_path, monkeypatch):
         )
         return [line for line in said if line.startswith('accuracy')], tmp_path / 'run'
 
-    yield run
-    for kind in (MMLogger, MessageHub, Visualizer, DefaultScope):
-        kind._instance_dict.clear()
+    return run
 
 
 def last_record(folder):
