@@ -22,8 +22,9 @@ def command(config: Path | None, work_dir: Path | None) -> int:
     CONFIG is a file, or the name of a packaged config; without one it is the smallest
     packaged one. A pre-training is measured on random images; any other training takes
     one step on 2 images of its own, if they are there. Of a pre-training whose images
-    are there, WORK_DIR/first-batch.png shows input, mask and target view. Every line is
-    ok, note or wrong; exit code 1 if one is wrong.
+    are there, it says how crop and pixel shift suit them, and WORK_DIR/first-batch.png
+    shows input, mask and target view. Every line is ok, note or wrong; exit code 1 if
+    one is wrong.
 
     Example: cmae doctor cmae_vit-nano-p8_bs32-8e_scenes.py
     """

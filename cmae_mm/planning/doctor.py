@@ -35,6 +35,7 @@ def examine(config: Path | None, work_dir: Path | None) -> Iterator[Finding]:
         ('settings', patient.check_settings),
         ('data', patient.check_data),
         ('shared memory', patient.check_shared_memory),
+        ('views', patient.look_at_views),
         ('first batch', patient.draw_first_batch),
         ('one step', patient.take_step),
         ('disk', patient.check_disk),
@@ -134,6 +135,14 @@ class Patient:
         image = views * backbone.get('in_channels', 3) * height * width
         ready = loader.num_workers * loader.get('prefetch_factor', 2)
         return ready * loader.get('batch_size', 1) * image
+
+    def look_at_views(self) -> Iterator[Finding]:
+        """How crop and pixel shift suit the images."""
+        if self.dataset is None or not self._pretrains():
+            return
+        from .views import look_at_views
+
+        yield from look_at_views(self.dataset)
 
     def draw_first_batch(self) -> Iterator[Finding]:
         """Input, mask and target view of some images, into the work dir."""

@@ -76,9 +76,10 @@ def test_a_good_config_is_well(doctor, folder):
     """With real steps, and a picture to look at."""
     code, found = doctor('mine.py', '--work-dir', 'out')
     assert code == 0, found
-    for name in ('settings', 'data', 'first batch', 'one step', 'disk'):
+    for name in ('settings', 'data', 'views', 'first batch', 'one step', 'disk'):
         assert found[name][0] == 'ok', found[name]
     assert found['data'][1] == '10 images'
+    assert 'of images of 80x90 (median of 10)' in found['views'][1]
     picture = cv2.imread(str(folder / 'out' / 'first-batch.png'))
     # Three rows of four views of 64 pixels, doubled, with gaps of 4.
     assert picture.shape == (3 * 132, 4 * 132, 3)
