@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.logging import MessageHub, MMLogger
 from mmengine.model import BaseModel
-from mmengine.registry import DefaultScope, init_default_scope
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from mmengine.utils import digit_version
-from mmengine.visualization import Visualizer
+from mmengine.utils import ManagerMixin, digit_version
 
 DECODER = dict(decoder_embed_dim=8, decoder_depth=1, decoder_num_heads=2)
 # LayerNorm inside, so that one image does not depend on the rest of its batch.
@@ -53,9 +51,11 @@ def forget_runners():
     MMEngine names runners by the second: those of one would share log and history.
     """
 
-    def forget():
-        for kind in (MMLogger, MessageHub, Visualizer, DefaultScope):
-            kind._instance_dict.clear()
+    def forget(kind=ManagerMixin):
+        """Loggers, message hubs, scopes and every class of visualizers."""
+        kind._instance_dict.clear()
+        for inner in kind.__subclasses__():
+            forget(inner)
 
     yield forget
     forget()
