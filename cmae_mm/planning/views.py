@@ -1,6 +1,7 @@
 """What crop and pixel shift of a config do to the images at hand."""
 
 from collections.abc import Iterator, Sequence
+from math import prod
 from statistics import mean, median
 from typing import Any
 
@@ -30,8 +31,8 @@ def look_at_views(dataset: Any) -> Iterator[Finding]:
     steps = [*_all_steps(_pipeline_of(dataset))]
     crops = [step for step in steps if isinstance(step, RandomResizedCrop)]
     shifts = [step for step in steps if isinstance(step, PixelShift)]
-    sizes = _sizes_of(dataset)
-    if not crops or not shifts or not sizes:
+    sizes = _sizes_of(dataset) if crops and shifts else []
+    if not sizes:
         return
     crop, shift = crops[0], shifts[-1]  # the target view is the last
     least, average, most = share_in_common(shift.size, shift.shift_range)
@@ -66,13 +67,9 @@ def share_in_common(
         tuple[float, float, float]: Least, mean and most, each within [0, 1].
     """
 
-    def area(shift: float) -> float:
-        height, width = (max(0.0, 1 - shift / side) for side in size)
-        return height * width
-
-    low, high = shift_range
-    kept = [mean(max(0, side - s) for s in range(low, high)) / side for side in size]
-    return area(high - 1), kept[0] * kept[1], area(low)
+    shares = [[max(0, side - s) / side for s in range(*shift_range)] for side in size]
+    least, average, most = (prod(map(of, shares)) for of in (min, mean, max))
+    return least, average, most
 
 
 def share_enlarged(
